@@ -1,0 +1,1 @@
+"""What one YAML file may say, how it is read, and worked examples."""

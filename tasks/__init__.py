@@ -1,0 +1,1 @@
+"""The stages of a retrain and the parts they are made of."""

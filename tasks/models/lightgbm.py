@@ -1,0 +1,112 @@
+"""LightGBM: gradient-boosted trees, the default family. Native categories, native missing values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from tasks.models.model import Fitting, Matrix, Model, Native
+from tasks.models.spaces import Float, Int, Space
+from tasks.records import Floats
+from tasks.settings import Task
+
+if TYPE_CHECKING:
+    import lightgbm
+
+OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
+WATCHED = {
+    "log_loss": {"binary": "binary_logloss", "multiclass": "multi_logloss"},
+    "roc_auc": {"binary": "auc", "multiclass": "auc_mu"},
+    "average_precision": {"binary": "average_precision"},
+    "rmse": {"regression": "rmse"},
+    "mae": {"regression": "l1"},
+    "mape": {"regression": "mape"},
+}
+FALLBACK: dict[Task, str] = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "rmse"}
+
+
+class LightGBM(Model):
+    """Settings of a LightGBM model; `hyperparameters` take LightGBM's own names."""
+
+    family: Literal["lightgbm"] = "lightgbm"
+    max_rounds: Annotated[int, Field(ge=1)] = 2000
+    """Most boosting rounds a fold may take before it has to stop."""
+    early_stopping_rounds: Annotated[int, Field(ge=1)] = 30
+    """A fold stops after this many rounds without a gain on its own validation rows."""
+    max_bin: Annotated[int, Field(ge=2, le=65535)] = 255
+    """Bins a feature; a property of the binned data, so fixed within a search."""
+
+    requirements: ClassVar[tuple[str, ...]] = ("lightgbm", "numpy", "pandas")
+    rounds_name: ClassVar[str | None] = "num_iterations"
+
+    def default_space(self, task: Task) -> Space:
+        return {
+            "learning_rate": Float(low=0.02, high=0.3, log=True),
+            "num_leaves": Int(low=7, high=255, log=True),
+            "min_data_in_leaf": Int(low=5, high=500, log=True),
+            "feature_fraction": Float(low=0.4, high=1.0),
+            "bagging_fraction": Float(low=0.5, high=1.0),
+            "lambda_l1": Float(low=1e-3, high=10.0, log=True),
+            "lambda_l2": Float(low=1e-3, high=30.0, log=True),
+            "cat_smooth": Float(low=1.0, high=100.0, log=True),
+        }
+
+    def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> tuple[lightgbm.Dataset, lightgbm.Dataset | None]:
+        import lightgbm
+
+        bins = {"max_bin": self.max_bin, "feature_pre_filter": False, "num_threads": fitting.threads, "verbose": -1}
+        categorical: Any = list(train.categorical)
+        binned = lightgbm.Dataset(train.values, train.truth, categorical_feature=categorical, params=bins).construct()
+        return binned, None if valid is None else binned.create_valid(valid.values, valid.truth).construct()
+
+    def fit(self, prepared: Any, fitting: Fitting) -> Native:
+        import lightgbm
+
+        train, valid = prepared
+        chosen: dict[str, Any] = {"bagging_freq": 1, **self.hyperparameters}
+        rounds = int(chosen.pop("num_iterations", 200 if valid is None else self.max_rounds))
+        params = self._fixed(fitting) | chosen
+        if valid is None:
+            booster = lightgbm.train(params, train, num_boost_round=rounds)
+            best = rounds
+        else:
+            stop = lightgbm.early_stopping(self.early_stopping_rounds, first_metric_only=True, verbose=False)
+            booster = lightgbm.train(params, train, num_boost_round=rounds, valid_sets=[valid], callbacks=[stop])
+            best = booster.best_iteration
+        return Native(
+            predict=lambda values: booster.predict(values, num_iteration=best, num_threads=fitting.threads),
+            save=lambda folder: _save(booster, best, folder),
+            rounds=best,
+            importance=booster.feature_importance("gain", iteration=best),
+        )
+
+    def _fixed(self, fitting: Fitting) -> dict[str, Any]:
+        task = fitting.target.task
+        fixed: dict[str, Any] = {
+            "objective": OBJECTIVES[task],
+            "metric": WATCHED.get(fitting.metric.name, {}).get(task, FALLBACK[task]),
+            "max_bin": self.max_bin,
+            "feature_pre_filter": False,
+            "num_threads": fitting.threads,
+            "seed": fitting.seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbose": -1,
+        }
+        return fixed | ({"num_class": len(fitting.target.classes)} if task == "multiclass" else {})
+
+    @staticmethod
+    def load_native(folder: str) -> Callable[[Floats], Floats]:
+        import os
+
+        import lightgbm
+
+        booster = lightgbm.Booster(model_file=os.path.join(folder, "model.txt"))
+        return lambda values: booster.predict(values)
+
+
+def _save(booster: lightgbm.Booster, rounds: int, folder: Path) -> None:
+    booster.save_model(folder / "model.txt", num_iteration=rounds)

@@ -1,0 +1,130 @@
+"""What a model family is: its settings, its default search space, how it is fitted, saved and loaded."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import textwrap
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tasks import serving
+from tasks.metrics import Metric
+from tasks.models.spaces import Space
+from tasks.plans import Encoding, Features
+from tasks.records import Floats, Hyperparameters, Target
+from tasks.settings import Settings, Task
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Features and truth of some rows: `values` (rows, features), `truth` (rows,); `categorical` are column positions."""
+
+    values: Floats
+    truth: Floats
+    names: tuple[str, ...]
+    categorical: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What one fit is asked for beside its data: `stop_early` watches the validation matrix, when there is one."""
+
+    target: Target
+    metric: Metric
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Native:
+    """A fitted family: `predict` maps a matrix to raw predictions, `save` writes its own files into a folder.
+
+    `rounds` is the best number of boosting rounds when an early stop found one, else None.
+    """
+
+    predict: Callable[[Floats], Floats]
+    save: Callable[[Path], None]
+    rounds: int | None = None
+    importance: Floats | None = None
+
+
+class Model(Settings):
+    """Base of the families. `hyperparameters` are fixed values; tuning returns the same settings with more of them."""
+
+    family: str
+    hyperparameters: Hyperparameters = {}
+    """Fixed values by the library's own names; what is fixed is not searched."""
+    space: Space = {}
+    """Parameters to search, on top of (or instead of, by name) the family's default space."""
+
+    encoding: ClassVar[Encoding] = "native"
+    requirements: ClassVar[tuple[str, ...]] = ()
+    rounds_name: ClassVar[str | None] = None
+    """The hyperparameter that counts boosting rounds, for families that stop early."""
+
+    @abstractmethod
+    def default_space(self, task: Task) -> Space:
+        """A good search space when the config gives none."""
+
+    @abstractmethod
+    def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> Any:
+        """What can be built once for a fold and shared by its trials, such as a binned data set."""
+
+    @abstractmethod
+    def fit(self, prepared: Any, fitting: Fitting) -> Native:
+        """Fit with `self.hyperparameters`; stops early only if `prepared` holds validation rows. Raises the library's errors."""
+
+    @staticmethod
+    @abstractmethod
+    def load_native(folder: str) -> Callable[[Floats], Floats]:
+        """Load what `Native.save` wrote. Self-contained: its source text travels inside the model artifact."""
+
+    def searched(self, task: Task) -> Space:
+        """The space a search draws from: the default one, overridden by name, without what is fixed."""
+        space = {**self.default_space(task), **self.space}
+        return {name: parameter for name, parameter in space.items() if name not in self.hyperparameters}
+
+    def with_hyperparameters(self, hyperparameters: Hyperparameters) -> Any:
+        """The same settings with these values on top of the fixed ones."""
+        return self.changed(hyperparameters={**self.hyperparameters, **hyperparameters})
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model and the features it was fitted with: raw columns in, raw predictions out."""
+
+    model: Model
+    features: Features
+    native: Native
+    target: Target
+
+    def predict(self, frame: Any) -> Floats:
+        """Raw columns (rows, any order) -> probabilities (rows,) or (rows, classes), or values (rows,)."""
+        return self.native.predict(self.features.transform(frame))
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """Everything serving needs to know beside the family's own files; plain JSON."""
+        target = {"target": self.target.column, "task": self.target.task, "classes": list(self.target.classes)}
+        return {**self.features.plan_, **target, "family": self.model.family}
+
+    def save(self, folder: Path) -> Path:
+        """Write plan and native files to `folder`/model and the code that serves them beside it; returns the code's path."""
+        files = folder / "model"
+        files.mkdir(parents=True)
+        self.native.save(files)
+        (files / "plan.json").write_text(json.dumps(self.plan, indent=1), encoding="utf-8")
+        loader = textwrap.dedent(inspect.getsource(type(self.model).load_native)).removeprefix("@staticmethod\n")
+        code = folder / "served_model.py"
+        ending = "from mlflow.models import set_model\n\nset_model(served_model(load_native))\n"
+        code.write_text("\n\n".join((inspect.getsource(serving), loader, ending)), encoding="utf-8")
+        return code
+
+
+def matrix(features: Features, frame: Any, truth: Floats) -> Matrix:
+    """Transform raw columns with fitted features."""
+    return Matrix(features.transform(frame), truth, features.names, features.categorical)

@@ -1,0 +1,112 @@
+"""XGBoost: gradient-boosted trees by the histogram method, with its native categories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from tasks.models.model import Fitting, Matrix, Model, Native
+from tasks.models.spaces import Float, Int, Space
+from tasks.records import Floats
+from tasks.settings import Task
+
+if TYPE_CHECKING:
+    import xgboost
+
+OBJECTIVES: dict[Task, str] = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
+WATCHED = {
+    "log_loss": {"binary": "logloss", "multiclass": "mlogloss"},
+    "roc_auc": {"binary": "auc", "multiclass": "auc"},
+    "average_precision": {"binary": "aucpr"},
+    "mae": {"regression": "mae"},
+    "mape": {"regression": "mape"},
+}
+FALLBACK: dict[Task, str] = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}
+
+
+class XGBoost(Model):
+    """Settings of an XGBoost model; `hyperparameters` take XGBoost's own names, and num_boost_round."""
+
+    family: Literal["xgboost"]
+    max_rounds: Annotated[int, Field(ge=1)] = 2000
+    """Most boosting rounds a fold may take before it has to stop."""
+    early_stopping_rounds: Annotated[int, Field(ge=1)] = 30
+    """A fold stops after this many rounds without a gain on its own validation rows."""
+    max_bin: Annotated[int, Field(ge=2, le=65535)] = 256
+    """Bins a feature; a property of the binned data, so fixed within a search."""
+
+    requirements: ClassVar[tuple[str, ...]] = ("xgboost-cpu", "numpy", "pandas")
+    rounds_name: ClassVar[str | None] = "num_boost_round"
+
+    def default_space(self, task: Task) -> Space:
+        return {
+            "eta": Float(low=0.02, high=0.3, log=True),
+            "max_depth": Int(low=3, high=10),
+            "min_child_weight": Float(low=1.0, high=100.0, log=True),
+            "subsample": Float(low=0.5, high=1.0),
+            "colsample_bytree": Float(low=0.4, high=1.0),
+            "alpha": Float(low=1e-3, high=10.0, log=True),
+            "lambda": Float(low=1e-2, high=30.0, log=True),
+        }
+
+    def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> tuple[xgboost.DMatrix, xgboost.DMatrix | None]:
+        import xgboost
+
+        types = ["c" if k in train.categorical else "q" for k in range(len(train.names))]
+        shared: dict[str, Any] = {
+            "feature_types": types, "enable_categorical": True, "max_bin": self.max_bin, "nthread": fitting.threads,
+        }  # fmt: skip
+        binned = xgboost.QuantileDMatrix(train.values, train.truth, **shared)
+        return binned, None if valid is None else xgboost.QuantileDMatrix(valid.values, valid.truth, ref=binned, **shared)
+
+    def fit(self, prepared: Any, fitting: Fitting) -> Native:
+        import xgboost
+
+        train, valid = prepared
+        chosen: dict[str, Any] = {"tree_method": "hist", **self.hyperparameters}
+        rounds = int(chosen.pop("num_boost_round", 200 if valid is None else self.max_rounds))
+        params = self._fixed(fitting) | chosen
+        if valid is None:
+            booster = xgboost.train(params, train, num_boost_round=rounds)
+        else:
+            stop = {"early_stopping_rounds": self.early_stopping_rounds, "verbose_eval": False}
+            booster = xgboost.train(params, train, num_boost_round=rounds, evals=[(valid, "valid")], **stop)
+            rounds = booster.best_iteration + 1
+            booster = booster[:rounds]
+        gains = booster.get_score(importance_type="total_gain")
+        return Native(
+            predict=lambda values: np.asarray(booster.inplace_predict(values), dtype=np.float64),
+            save=lambda folder: _save(booster, folder),
+            rounds=rounds,
+            importance=np.array([float(gains.get(f"f{k}", 0.0)) for k in range(booster.num_features())]),
+        )
+
+    def _fixed(self, fitting: Fitting) -> dict[str, Any]:
+        task = fitting.target.task
+        fixed: dict[str, Any] = {
+            "objective": OBJECTIVES[task],
+            "eval_metric": WATCHED.get(fitting.metric.name, {}).get(task, FALLBACK[task]),
+            "max_bin": self.max_bin,
+            "nthread": fitting.threads,
+            "seed": fitting.seed,
+            "verbosity": 0,
+        }
+        return fixed | ({"num_class": len(fitting.target.classes)} if task == "multiclass" else {})
+
+    @staticmethod
+    def load_native(folder: str) -> Callable[[Floats], Floats]:
+        import os
+
+        import numpy as np
+        import xgboost
+
+        booster = xgboost.Booster(model_file=os.path.join(folder, "model.ubj"))
+        return lambda values: np.asarray(booster.inplace_predict(values), dtype=np.float64)
+
+
+def _save(booster: xgboost.Booster, folder: Path) -> None:
+    booster.save_model(folder / "model.ubj")

@@ -1,0 +1,304 @@
+"""What travels between the stages: frozen records, no behaviour beyond reading themselves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.settings import ColumnKind, Scalar, Severity, Task
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Hyperparameters = dict[str, Scalar]
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """What was read: `location` holds no secret, `bytes` is the frame's size in memory, `digest` is of its content."""
+
+    kind: str
+    location: str
+    rows: int
+    columns: int
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class LoadedTable:
+    """A frame as it came from its source, every row of it."""
+
+    frame: pd.DataFrame
+    source: SourceRecord
+
+
+@dataclass(frozen=True)
+class Target:
+    """The column to predict. `classes` are its sorted values (two for binary, the last one positive; none for a regression)."""
+
+    column: str
+    task: Task
+    classes: tuple[Scalar, ...] = ()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The role of every column that is used: `features` maps a name to its kind, in the order models see them."""
+
+    target: Target
+    features: dict[str, ColumnKind]
+    time: str | None = None
+    key: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Columns that are not used -> why."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the validation table. `expected` and `observed` are short texts; `examples` are a few failing values."""
+
+    check: str
+    column: str
+    severity: Severity
+    passed: bool
+    expected: str
+    observed: str
+    failed_rows: int = 0
+    examples: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A feature that may be known only after the event: `score` runs from chance (0) to perfect (1)."""
+
+    column: str
+    reason: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows a retrain may see: labelled, before the as-of cut, in time order, with their roles.
+
+    `digest` covers exactly these rows, whatever their order; `unlabelled` and `after_cut` count what was left out.
+    """
+
+    frame: pd.DataFrame
+    columns: Columns
+    digest: str
+    findings: tuple[Finding, ...]
+    suspects: tuple[Suspect, ...] = ()
+    unlabelled: int = 0
+    after_cut: int = 0
+    expectations: dict[str, Any] = field(default_factory=dict)
+    """Great Expectations' raw result, JSON-ready."""
+
+    @property
+    def newest(self) -> datetime | None:
+        """The last row's time (UTC); None without a time column."""
+        if self.columns.time is None:
+            return None
+        newest: datetime = self.frame[self.columns.time].max().to_pydatetime()
+        return newest
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row positions into the table's frame: models are fitted on `train` and scored on `valid`."""
+
+    train: Rows
+    valid: Rows
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row positions into the table's frame. No row of `test` is in `train`, nor within the gap of it."""
+
+    folds: tuple[Fold, ...]
+    train: Rows
+    test: Rows
+    note: str
+    """How it was cut, in one sentence for the report."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The registered model that a retrain starts from."""
+
+    name: str
+    version: str
+    uri: str
+    run_id: str
+    trained_through: datetime | None
+    config_digest: str
+    data_digest: str
+    family: str
+    hyperparameters: Hyperparameters
+    live: bool = True
+    """Whether the alias points at it; a replay of an earlier date starts from an older version."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether the tuning branch runs, and why."""
+
+    tune: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a search. `value` is the mean over folds of the metric in its own direction; None unless finished."""
+
+    number: int
+    state: Literal["finished", "pruned", "failed"]
+    hyperparameters: Hyperparameters
+    value: float | None
+    fold_values: tuple[float, ...]
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that has ended; `best` is None when no trial finished."""
+
+    metric: str
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    stopped_by: str
+    seconds: float
+
+    def count(self, state: str) -> int:
+        return sum(trial.state == state for trial in self.trials)
+
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Challenger and champion on the same rows; `champion` is empty when there is none or it could not be scored."""
+
+    metric: str
+    challenger: Scores
+    champion: Scores
+    rows: int
+    compared_with: Literal["nobody", "champion", "stand-in"]
+    note: str
+    truth: Floats
+    prediction: Floats
+    champion_prediction: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of the gate."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says: promoted or kept, why, and each condition."""
+
+    passed: bool
+    reason: str
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a retrain; prints as the summary a person reads, `to_json` is what `--json` writes."""
+
+    verdict: Literal["promoted", "kept", "unchanged", "data_rejected", "failed"]
+    reason: str
+    model: str
+    as_of: str
+    version: str | None = None
+    tuned: bool = False
+    tune_reason: str = ""
+    trials: dict[str, int] = field(default_factory=lambda: {"finished": 0, "pruned": 0, "failed": 0})
+    hyperparameters: Hyperparameters = field(default_factory=dict)
+    metric: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    mlflow_run_id: str | None = None
+    prefect_flow_run_id: str | None = None
+    report: str | None = None
+    look: dict[str, str] = field(default_factory=dict)
+    """Where to look: page name -> address or command."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, default=str, allow_nan=False)
+
+    def __str__(self) -> str:
+        lines = [f"{self.model} {self.as_of}: {self.verdict}", f"  why      {self.reason}"]
+        if self.metric:
+            lines.append(f"  metric   {format_metric(self.metric)}")
+        if self.tune_reason:
+            counts = ", ".join(f"{count} {state}" for state, count in self.trials.items() if count)
+            lines.append(f"  tuning   {self.tune_reason}" + (f" ({counts})" if counts else ""))
+        if self.rows:
+            lines.append("  rows     " + ", ".join(f"{name} {count:,}" for name, count in self.rows.items()))
+        if self.version:
+            lines.append(f"  version  {self.model} v{self.version}")
+        if self.seconds:
+            lines.append("  seconds  " + ", ".join(f"{name} {spent:.1f}" for name, spent in self.seconds.items()))
+        if self.report:
+            lines.append(f"  report   {self.report}")
+        lines += [f"  {name:<8} {where}" for name, where in self.look.items()]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything a report tells of one retrain. What did not happen is None: a rejected data set has a report too."""
+
+    result: Result
+    description: str
+    started: datetime
+    config: str
+    """The resolved config as YAML, secrets masked."""
+    source: SourceRecord | None = None
+    table: Table | None = None
+    split: Split | None = None
+    decision: Decision | None = None
+    search: Search | None = None
+    evaluation: Evaluation | None = None
+    verdict: Verdict | None = None
+    champion: Champion | None = None
+    family: str = ""
+    importance: dict[str, float] = field(default_factory=dict)
+    """Feature -> its share of the model's total gain, largest first; empty where a family has none."""
+    findings: tuple[Finding, ...] = ()
+    """The validation table, also when it rejected the data set and there is no `table`."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One page twice: self-contained HTML, and Markdown for Prefect."""
+
+    html: str
+    markdown: str
+
+
+def format_metric(metric: dict[str, Any]) -> str:
+    """`log_loss 0.4474 now, 0.4511 before`."""
+    now, before = metric.get("challenger"), metric.get("champion")
+    text = f"{metric['name']} " + ("not measured" if now is None else f"{now:.4f} now")
+    return text + (f", {before:.4f} before" if before is not None else ", nothing before it")

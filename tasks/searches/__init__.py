@@ -1,0 +1,42 @@
+"""Search methods by name: one line each, an Optuna sampler."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tasks.errors import ConfigError
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+
+def _tpe(seed: int) -> BaseSampler:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=seed, n_startup_trials=8)
+
+
+def _random(seed: int) -> BaseSampler:
+    from optuna.samplers import RandomSampler
+
+    return RandomSampler(seed=seed)
+
+
+def _quasi_random(seed: int) -> BaseSampler:
+    from optuna.samplers import QMCSampler
+
+    return QMCSampler(seed=seed, scramble=True)
+
+
+SEARCHES: dict[str, Callable[[int], BaseSampler]] = {"tpe": _tpe, "random": _random, "quasi_random": _quasi_random}
+
+
+def build_sampler(name: str, seed: int) -> BaseSampler:
+    """The sampler of that name, seeded; ConfigError that names the nearest one."""
+    if name not in SEARCHES:
+        near = difflib.get_close_matches(name, SEARCHES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SEARCHES)}"
+        raise ConfigError(f"tuning.search: no search is called {name!r}; {hint}")
+    return SEARCHES[name](seed)

@@ -1,0 +1,199 @@
+"""What is configured: frozen settings, one class for each part of the YAML, the default beside its field.
+
+Settings that belong to a part (a data source, a model family) live with the part; here are the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+
+
+def parse_duration(value: object) -> object:
+    """`"90m"` -> timedelta; a timedelta goes through unchanged, a bare number has no unit and is refused."""
+    if isinstance(value, timedelta):
+        return value
+    match = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"a duration is a number and one of s, m, h, d, w, such as 12h or 30d; got {value!r}")
+    return timedelta(**{UNITS[match[2]]: float(match[1])})
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest whole-number text that `parse_duration` reads back as the same length."""
+    seconds = value.total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{int(seconds // size)}{unit}"
+    return f"{seconds:g}s"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*[smhdw]$", "examples": ["12h", "30d"]}),
+]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Task = Literal["binary", "multiclass", "regression"]
+ColumnKind = Literal["number", "category", "date", "ignore"]
+Severity = Literal["critical", "warning", "info"]
+Scalar = bool | int | float | str
+
+
+class Settings(pydantic.BaseModel):
+    """Base of all settings: frozen, unknown keys refused, a field's docstring is its description in the JSON Schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+    def changed(self, **fields: object) -> Any:
+        """A copy with some fields replaced, validated again."""
+        return type(self).model_validate({**dict(self), **fields})
+
+
+class TimeSettings(Settings):
+    """Which column says when a row happened, and how long after that its label is known."""
+
+    column: str
+    """Name of the time column; values without a zone are taken as UTC."""
+    label_delay: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(0)
+    """A label counts as known this long after the row's time; it is also the gap between training rows and what is scored."""
+
+
+class TableSettings(Settings):
+    """Which columns there are and what part each plays."""
+
+    target: str
+    """The column to predict; rows where it is missing are counted and left out."""
+    task: Task | None = None
+    """binary, multiclass or regression; told from the target's values when left out."""
+    positive: bool | int | str | None = None
+    """The positive class of a binary target; the larger value when left out."""
+    time: Annotated[TimeSettings | None, BeforeValidator(lambda value: {"column": value} if isinstance(value, str) else value)] = None
+    """When each row happened: a column's name, or {column, label_delay}. Without it rows are split by a hash of the key."""
+    key: tuple[str, ...] = ()
+    """Columns that together name a row; must be unique."""
+    columns: dict[str, ColumnKind] = {}
+    """Declared kinds: number, category, date or ignore."""
+    other_columns: Literal["infer", "ignore", "reject"] = "infer"
+    """What happens to columns that `columns` does not name: infer their kind, ignore them, or reject the data set."""
+    max_categories: Annotated[int, Field(ge=2, le=100_000)] = 1000
+    """A text column with more distinct values than this is left out unless declared."""
+
+    @property
+    def label_delay(self) -> timedelta:
+        return self.time.label_delay if self.time else timedelta(0)
+
+
+class Expectation(pydantic.BaseModel):
+    """One Great Expectations expectation: its `type`, its own arguments beside it, and a severity."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    type: Annotated[str, Field(pattern=r"^expect_[a-z0-9_]+$")]
+    """Great Expectations' name, such as expect_column_values_to_be_between."""
+    severity: Severity = "critical"
+    """critical rejects the data set; warning and info are reported."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class LeakageSettings(Settings):
+    """When a column counts as known only after the event, and what then."""
+
+    action: Literal["block", "warn", "off"] = "block"
+    """block: train and report, but never promote; warn: only say so."""
+    threshold: Fraction = 0.7
+    """A single column scoring this far from chance (0) towards perfect (1) is suspect: 2 AUC - 1, or R2 for a regression."""
+    allow: tuple[str, ...] = ()
+    """Columns that were looked at and are known before the event."""
+
+
+class ValidationSettings(Settings):
+    """The always-on base suite's limits, and the expectations on top of it."""
+
+    min_rows: Annotated[int, Field(ge=10)] = 100
+    """Fewest labelled rows before the as-of date."""
+    max_unlabelled: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Largest share of rows without a label; such rows are counted and left out."""
+    clock_tolerance: Annotated[Duration, Field(ge=timedelta(0))] = timedelta(hours=1)
+    """Rows later than the wall clock plus this reject the data set."""
+    leakage: LeakageSettings = LeakageSettings()
+    expectations: tuple[Expectation, ...] = ()
+
+
+class SplitSettings(Settings):
+    """Which rows train, which choose the hyperparameters, which judge."""
+
+    test: Duration | Fraction = 0.2
+    """The test window: the newest rows, as a length (30d) or a share of the rows; without a time column a share by hash."""
+    folds: Annotated[int, Field(ge=2, le=20)] = 3
+    """Rolling-origin folds before the test window (stratified buckets without a time column)."""
+    fold: Duration | None = None
+    """Length of the span that each fold scores; the test window's own length when left out. Shortened when history is short."""
+    training_window: Duration | None = None
+    """Train on this much history only; all of it when left out."""
+    group: str | None = None
+    """Rows that share this column's value stay on one side of the split (tables without time)."""
+
+
+DatePart = Literal["year", "month", "day", "weekday", "hour", "minute", "day_of_year", "age"]
+
+
+class FeatureSettings(Settings):
+    """How raw columns become what a model reads."""
+
+    rare: Annotated[int, Field(ge=1)] = 20
+    """Categories with fewer training rows than this share one value, which unseen ones get too."""
+    keep: Annotated[int, Field(ge=2, le=100_000)] = 1000
+    """A category keeps at most this many values, the most frequent ones."""
+    date_parts: tuple[DatePart, ...] = ("month", "weekday", "hour")
+    """What a date becomes. `age` is the days since 1970."""
+    expand_time: bool = True
+    """Whether the time column is expanded into date_parts too."""
+
+
+class TuningSettings(Settings):
+    """The conditional branch: when it runs, how it searches, where it stops."""
+
+    when: Literal["always", "never"] = "always"
+    """always re-tunes at each retrain; never trains with the champion's hyperparameters, or the config's when there is none."""
+    search: str = "tpe"
+    """How trials are proposed; see tasks/searches."""
+    trials: Annotated[int, Field(ge=1)] | None = 50
+    """Stop after this many trials; null for no such limit."""
+    minutes: Annotated[float, Field(gt=0)] | None = 10.0
+    """Stop after this long; null for no such limit."""
+    prune: bool = True
+    """End a trial between folds once it is clearly behind."""
+
+
+class GateSettings(Settings):
+    """What a candidate must show before it may go live."""
+
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """It may be worse than the champion by at most this share of the champion's score."""
+    floors: dict[str, float] = {}
+    """Metric name -> the least it must reach."""
+    ceilings: dict[str, float] = {}
+    """Metric name -> the most it may be."""
+    min_rows: Annotated[int, Field(ge=1)] = 200
+    """Fewer rows that the champion has not seen than this: its settings, refitted, stand in for it."""
+
+
+class RegistrySettings(Settings):
+    """Where the model goes once it has passed."""
+
+    model: str | None = None
+    """Name in the MLflow registry; the config's name when left out."""
+    refit: bool = True
+    """Refit the winner's settings on all rows before registering (tables with time only: a test bucket is never trained on)."""

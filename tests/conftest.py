@@ -1,0 +1,28 @@
+"""Fixtures that every test may use. Real servers live in fixtures of their own, one for the whole run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.update(
+    {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "MPLBACKEND": "agg",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+)
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An EVERTUNE_HOME of this test's own, and no server of anybody else's."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("EVERTUNE_HOME", str(folder))
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "EVERTUNE_STUDIES_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return folder

@@ -287,6 +287,8 @@ class Story:
     """Feature -> its share of the model's total gain, largest first; empty where a family has none."""
     findings: tuple[Finding, ...] = ()
     """The validation table, also when it rejected the data set and there is no `table`."""
+    trigger: str = ""
+    """What set the run off, such as `by hand` or `schedule nightly`; empty when nobody knows."""
 
 
 @dataclass(frozen=True)

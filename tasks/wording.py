@@ -1,0 +1,98 @@
+"""Numbers, times and foreign text as a person may read them, in HTML and in Markdown.
+
+Names, values and messages come from data and configs: they may hold tags, newlines, terminal colours, pipes or
+backticks. `clean` makes one harmless line of them; `escape_markdown` keeps Markdown from reading anything into it.
+HTML's own characters are escaped by the templates.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
+MARKDOWN = re.compile(r"[\\*\[\]~$#!]|(?<![^\W_])_|_(?![^\W_])|^[-+=](?=[\s=-]|$)|^\d+[.)](?=\s|$)")
+ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "`": "&#96;"}
+MINUS = "\u2212"
+NOTHING = "\u2013"
+
+
+def clean(text: object, limit: int = 600) -> str:
+    """One line without control characters, terminal colours or invisible turns of direction; cut after `limit` characters."""
+    line = " ".join(clean_block(str(text)).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def clean_block(text: str) -> str:
+    """The same for a text of several lines: newlines stay, tabs become four spaces."""
+    return UNSEEN.sub("\ufffd", ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).expandtabs(4))
+
+
+def escape_markdown(text: object, limit: int = 600) -> str:
+    """A cleaned line that Markdown shows as it is, in a table's cell too; pipes, tags and backticks become entities."""
+    marked = MARKDOWN.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", clean(text, limit))
+    return "".join(ENTITIES.get(character, character) for character in marked)
+
+
+def fence(text: str, language: str = "") -> str:
+    """A fenced code block that the text itself cannot close."""
+    body = clean_block(text).rstrip("\n")
+    longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}{language}\n{body}\n{marks}"
+
+
+def say_number(value: object, zeros: bool = False) -> str:
+    """Four significant digits and thousands separators; whole numbers exactly. `zeros` keeps trailing ones, so that columns align."""
+    if value is None or isinstance(value, bool | str):
+        return NOTHING if value is None else str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else (f"{MINUS}∞" if value < 0 else "∞")
+    if isinstance(value, int) or (abs(value) >= 1000 and abs(value) < 1e15):
+        return f"{value:,.0f}".replace("-", MINUS)
+    text = f"{value:#.4g}" if zeros else f"{value:.4g}"
+    return re.sub(r"e([+-])0*(\d+)", lambda found: f"e{found[1].replace('+', '')}{found[2]}", text.rstrip(".")).replace(
+        "-", MINUS, text.startswith("-")
+    )
+
+
+def say_difference(value: float) -> str:
+    """A signed change."""
+    return ("+" if value > 0 else "") + say_number(float(f"{value:.3g}")) if value else "0"
+
+
+def say_count(count: int, noun: str) -> str:
+    """`1 row`, `28,104 rows`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def say_share(share: float) -> str:
+    """`0.4 %`, `37 %`."""
+    percent = 100 * share
+    return f"{percent:.1f} %" if 0 < abs(percent) < 10 else f"{percent:.0f} %"
+
+
+def say_duration(seconds: float) -> str:
+    """`0.42 s`, `4.2 s`, `42 s`, `1 m 12 s`, `2 h 05 m`."""
+    if seconds < 9.95:
+        return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} m"
+
+
+def say_moment(moment: datetime) -> str:
+    """`1 October 2013`, or `1 October 2013, 06:30 UTC` when it is not midnight; a moment without a zone is UTC."""
+    from datetime import UTC
+
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    day = f"{moment.day} {moment:%B %Y}"
+    return day if (moment.hour, moment.minute) == (0, 0) else f"{day}, {moment:%H:%M} UTC"

@@ -9,8 +9,10 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from tasks.errors import ServiceUnavailable
+from tasks.homes import open_private
 
 LOG_BYTES = 2_000_000
 LAST_LINES = 12
@@ -40,7 +42,7 @@ class Child:
     ) -> Child:
         """Start `command` under a guard; `sockets` are file descriptors it inherits, `grace` its seconds to end by itself."""
         with open_log(log) as output:
-            start = output.tell()
+            start = log.stat().st_size
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "flows.guard", str(os.getpid()), str(grace), *command],
                 env={**environment, "PYTHONPATH": import_path(environment)},
@@ -78,9 +80,13 @@ class Child:
             lines = file.read().decode(errors="replace").rstrip().splitlines()
         return "\n".join(f"    {line}" for line in lines[-LAST_LINES:]) or "    (nothing)"
 
+    def ask_to_stop(self) -> None:
+        """Have it begin to end, without waiting."""
+        self.process.terminate()
+
     def stop(self) -> None:
         """End it and all it started; returns when they are gone."""
-        self.process.terminate()
+        self.ask_to_stop()
         try:
             self.process.wait(self._grace + 5)
         except subprocess.TimeoutExpired:
@@ -97,11 +103,11 @@ def healthy(url: str, seconds: float = 1.0) -> bool:
         return False
 
 
-def open_log(log: Path):  # type: ignore[no-untyped-def]
-    """The log opened to append, readable by its owner alone; a long one is put aside once."""
+def open_log(log: Path) -> IO[str]:
+    """The log, opened to append; a long one is put aside once."""
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_name(log.name + ".1"))
-    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    return open_private(log)
 
 
 def import_path(environment: Mapping[str, str]) -> str:

@@ -10,36 +10,42 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from flows.children import Child
+from flows.children import Child, healthy
+from flows.claims import current_claim
 from tasks.homes import VARIABLE, Home
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 180.0  # a first migration on a slow disk
+FLUSH_SECONDS = 10.0
 
 
 @contextmanager
 def embedded_prefect(home: Home) -> Iterator[PrefectServer]:
     """Start Prefect's server on a free port and point this process at it; both end with the block.
 
-    Enter it before Prefect is imported, and call `wait()` on what it yields before a flow is started.
+    Enter it before Prefect is imported, and call `wait()` on what it yields before a flow is started. Where an
+    `evertune ui` of this home is running, its server is used. Raises ServiceUnavailable when the child cannot be started.
     """
     with ExitStack() as stack:
-        server = start_prefect(home, free_socket())
-        stack.callback(server.child.stop)
+        server = server_of_pages(home)
+        if server is None:
+            server = PrefectServer(*start_prefect(home, free_socket()))
+            stack.callback(server.stop)
         stack.enter_context(client_of(home, server.api_url))
         yield server
-        flush_client()
+        flush_client(server)
 
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """Prefect's server, perhaps still starting."""
+    """Prefect's server, perhaps still starting; `child` is None for somebody else's."""
 
     address: str
-    child: Child
+    child: Child | None
 
     @property
     def api_url(self) -> str:
@@ -47,18 +53,30 @@ class PrefectServer:
 
     def wait(self, seconds: float = START_SECONDS) -> None:
         """Block until it answers. Raises ServiceUnavailable with the end of its log if that does not come."""
-        self.child.wait_until_healthy(f"{self.api_url}/health", seconds)
+        if self.child is not None:
+            self.child.wait_until_healthy(f"{self.api_url}/health", seconds)
+
+    def stop(self) -> None:
+        if self.child is not None:
+            self.child.stop()
 
 
-def start_prefect(home: Home, listener: socket.socket, *, pages: bool = False, grace: float = 5.0) -> PrefectServer:
-    """Start it on a bound socket, which becomes the server's; with `pages`, also its UI and its scheduler."""
+def server_of_pages(home: Home) -> PrefectServer | None:
+    """The server of an `evertune ui` of this home, if one answers."""
+    claim = current_claim(home)
+    server = PrefectServer(claim.prefect, None) if claim and claim.prefect else None
+    return server if server and healthy(f"{server.api_url}/health") else None
+
+
+def start_prefect(home: Home, listener: socket.socket, *, pages: bool = False, grace: float = 5.0) -> tuple[str, Child]:
+    """Start it on a bound socket, which becomes the server's; with `pages`, also its UI and its scheduler. Address and child."""
     with listener:
         port = listener.getsockname()[1]
         command = [sys.executable, "-m", "flows.prefect_server", str(listener.fileno())]
         settings = {**server_settings(home, port), **(pages_settings(home) if pages else embedded_settings())}
         log = home.logs / "prefect-server.log"
         child = Child.start("Prefect's server", command, settings, log, sockets=[listener.fileno()], grace=grace)
-    return PrefectServer(f"http://{LOOPBACK}:{port}", child)
+    return f"http://{LOOPBACK}:{port}", child
 
 
 def free_socket(port: int = 0) -> socket.socket:
@@ -130,12 +148,17 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def flush_client() -> None:
+def flush_client(server: PrefectServer) -> None:
     """Hand over the log lines and events that Prefect's client still holds, while there is a server to take them."""
-    if "prefect" not in sys.modules:
+    if "prefect" not in sys.modules or not healthy(f"{server.api_url}/health"):
         return
+    with ThreadPoolExecutor(1) as thread:  # in a notebook this thread has an event loop, and draining would not wait
+        thread.submit(drain, FLUSH_SECONDS).result()
+
+
+def drain(seconds: float) -> None:
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
-    APILogWorker.drain_all()
-    EventsWorker.drain_all()
+    APILogWorker.drain_all(timeout=seconds)
+    EventsWorker.drain_all(timeout=seconds)

@@ -90,7 +90,7 @@ def first_access(home: Home, database: str = "mlflow", wait_seconds: float = FIR
     Waits for another holder, at most `wait_seconds`; a killed holder frees it at once. Raises ServiceUnavailable.
     """
     path = home.root / f"{database}.lock"
-    with path.open("a") as file:
+    with open_private(path) as file:
         deadline = time.monotonic() + wait_seconds
         while not try_lock(file):
             if time.monotonic() > deadline:
@@ -100,6 +100,11 @@ def first_access(home: Home, database: str = "mlflow", wait_seconds: float = FIR
                 )
             time.sleep(0.05)
         yield
+
+
+def open_private(path: Path) -> IO[str]:
+    """A file opened to append, made for its owner alone if it was not there."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+")
 
 
 def try_lock(file: IO[str]) -> bool:

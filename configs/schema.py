@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from datetime import timedelta
 from typing import Annotated, Self
 
@@ -60,6 +61,12 @@ class RetrainConfig(TableSettings):
     def table(self) -> TableSettings:
         """The part of this config that says which columns there are."""
         return TableSettings(**{name: getattr(self, name) for name in TableSettings.model_fields})
+
+    @property
+    def usable_threads(self) -> int:
+        """Cores to use: never more than this process may."""
+        allowed = len(os.sched_getaffinity(0))
+        return min(self.threads or allowed, allowed)
 
     def digest(self) -> str:
         """64 bits of hash of everything that can change what is trained or decided, but for the data, which has its own."""

@@ -1,0 +1,182 @@
+"""`evertune run | check | profile | schema | ui`. Heavy libraries are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from importlib.metadata import version
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from tasks.errors import ConfigError, EvertuneError
+
+if TYPE_CHECKING:
+    from tasks.homes import Home
+    from tasks.records import Result
+
+EXIT_CODES = """exit codes: 0 done (promoted, kept, unchanged: the summary says which), 2 usage or config, 3 data rejected,
+4 tuning or training failed, 5 somebody else changed the registry, 75 a service or the disk, 1 a bug of ours, 130/143 signals"""
+EMBEDDED = {
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "evertune",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code. Nothing but results goes to standard output."""
+    options = _parser().parse_args(arguments)
+    for name, value in EMBEDDED.items():
+        os.environ.setdefault(name, value)
+    _log_to_the_terminal()
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except EvertuneError as error:
+        if getattr(options, "json", False):
+            print(json.dumps(error.summary or {"verdict": error.verdict, "reason": str(error)}, indent=2, default=str))
+        print(f"evertune: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("evertune: interrupted", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """One retrain. Prefect's own server is started first and waited for last: it takes its time while we import and read."""
+    from flows.preflight import check_services
+    from flows.servers import embedded_prefect
+    from tasks.homes import Home
+
+    home = Home.from_environment()
+    check_services()
+    with nullcontext() if os.environ.get("PREFECT_API_URL") else embedded_prefect(home) as server:
+        overrides = _overrides(options)
+        _get_ready(home, options.config, overrides)
+        from flows.retrain import retrain
+
+        if server is not None:
+            server.wait()
+        result = cast(
+            "Result", retrain(str(options.config), as_of=options.as_of, tune=options.tune, overrides=overrides, force=options.force)
+        )
+    print(result.to_json() if options.json else result)
+    return 0
+
+
+def _get_ready(home: Home, config: str, overrides: dict[str, Any]) -> None:
+    """What a run needs anyway, done while Prefect's server starts: the config read, the tracker asked, libraries imported."""
+    from configs.reading import read_config
+
+    name = read_config(config, overrides).name
+    from tasks.tracking import connect
+
+    connect(home, name)
+    import great_expectations  # noqa: F401
+    import lightgbm  # noqa: F401
+
+
+def check(options: argparse.Namespace) -> int:
+    """Look at config and data, print the plan, train nothing."""
+    from flows.checking import describe_plan
+
+    print(describe_plan(options.config, _overrides(options), options.as_of or datetime.now(UTC)))
+    return 0
+
+
+def profile(options: argparse.Namespace) -> int:
+    """Propose expectations from the data, as YAML for the config."""
+    from flows.checking import propose_suite
+
+    print(propose_suite(options.config, _overrides(options), options.as_of or datetime.now(UTC)))
+    return 0
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Print the JSON Schema of a config, for editors."""
+    from configs.schema import json_schema
+
+    print(json_schema(), end="")
+    return 0
+
+
+def ui(options: argparse.Namespace) -> int:
+    """Serve Prefect's and MLflow's pages on what was run, until Ctrl-C."""
+    from flows.pages import serve_pages
+    from tasks.homes import Home
+
+    return serve_pages(Home.from_environment(), sys.stdout)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="evertune", description="Retrain a model on a schedule, re-tuned every time.", epilog=EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"evertune {version('evertune')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in (run, check, profile):
+        added = _add(commands, command)
+        added.add_argument("config", help="a YAML file, such as configs/flights.yaml")
+        added.add_argument(
+            "--as-of", type=_instant, metavar="DATE", help="the instant to stand at, such as 2013-10-01 (UTC); now when left out"
+        )
+        added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, such as tuning.trials=20")
+        added.add_argument("--tune", choices=("always", "never"), help="whether to tune, instead of what the config says")
+        if command is run:
+            added.add_argument("--json", action="store_true", help="the summary as one JSON object, alone on standard output")
+            added.add_argument("--force", action="store_true", help="train even if neither data nor config are new")
+    _add(commands, schema)
+    _add(commands, ui)
+    return parser
+
+
+def _add(commands: Any, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+    text = (command.__doc__ or "").strip()
+    added: argparse.ArgumentParser = commands.add_parser(command.__name__, help=text.split(".")[0], description=text)
+    added.set_defaults(command=command)
+    return added
+
+
+def _instant(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2013-10-01 or 2013-10-01T06:00+00:00") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    from configs.reading import parse_override
+
+    chosen = dict(parse_override(text) for text in options.set)
+    if len(chosen) < len(options.set):
+        raise ConfigError("--set: the same key is given twice")
+    return {**chosen, **({"tuning.when": options.tune} if options.tune else {})}
+
+
+def _log_to_the_terminal() -> None:
+    """Evertune's own lines on standard error, beside Prefect's, which are sent to its server."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("evertune")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [handler]
+    logger.propagate = False
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends like an exception, so that every run is closed and every child ended on the way out."""
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -126,6 +126,8 @@ class Split:
     test: Rows
     note: str
     """How it was cut, in one sentence for the report."""
+    unseen: bool = True
+    """Whether the champion was trained on no row of `test`; else its settings, refitted, stand in for it."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,11 @@ class Champion:
     trained_through: datetime | None
     config_digest: str
     data_digest: str
+    split_digest: str
     family: str
     hyperparameters: Hyperparameters
+    settings: dict[str, Any]
+    """The whole model settings it was trained with, hyperparameters among them, as JSON."""
     live: bool = True
     """Whether the alias points at it; a replay of an earlier date starts from an older version."""
 
@@ -178,6 +183,10 @@ class Search:
 
     def count(self, state: str) -> int:
         return sum(trial.state == state for trial in self.trials)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {state: self.count(state) for state in ("finished", "pruned", "failed")}
 
 
 Scores = dict[str, float]

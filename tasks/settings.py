@@ -145,6 +145,10 @@ class SplitSettings(Settings):
     group: str | None = None
     """Rows that share this column's value stay on one side of the split (tables without time)."""
 
+    def digest(self) -> str:
+        """Same digest, same sides: what decides a row's side in a table without time."""
+        return f"{self.test}/{self.group}"
+
 
 DatePart = Literal["year", "month", "day", "weekday", "hour", "minute", "day_of_year", "age"]
 
@@ -188,6 +192,10 @@ class GateSettings(Settings):
     """Metric name -> the most it may be."""
     min_rows: Annotated[int, Field(ge=1)] = 200
     """Fewer rows that the champion has not seen than this: its settings, refitted, stand in for it."""
+
+    @property
+    def named_metrics(self) -> tuple[str, ...]:
+        return (*self.floors, *self.ceilings)
 
 
 class RegistrySettings(Settings):

@@ -28,6 +28,10 @@ class Timing:
 
     seconds: dict[str, float] = field(default_factory=dict)
     failed: str | None = None
+    started: float = field(default_factory=time.perf_counter)
+
+    def total(self) -> float:
+        return time.perf_counter() - self.started
 
 
 _timing: ContextVar[Timing | None] = ContextVar("evertune_timing", default=None)

@@ -44,23 +44,23 @@ class LightGBM(Model):
 
     def default_space(self, task: Task) -> Space:
         return {
-            "learning_rate": Float(low=0.02, high=0.3, log=True),
-            "num_leaves": Int(low=7, high=255, log=True),
-            "min_data_in_leaf": Int(low=5, high=500, log=True),
-            "feature_fraction": Float(low=0.4, high=1.0),
-            "bagging_fraction": Float(low=0.5, high=1.0),
-            "lambda_l1": Float(low=1e-3, high=10.0, log=True),
-            "lambda_l2": Float(low=1e-3, high=30.0, log=True),
-            "cat_smooth": Float(low=1.0, high=100.0, log=True),
+            "learning_rate": Float(low=0.02, high=0.3, log=True, default=0.1),
+            "num_leaves": Int(low=7, high=255, log=True, default=31),
+            "min_data_in_leaf": Int(low=5, high=500, log=True, default=20),
+            "feature_fraction": Float(low=0.4, high=1.0, default=1.0),
+            "bagging_fraction": Float(low=0.5, high=1.0, default=1.0),
+            "lambda_l1": Float(low=1e-3, high=10.0, log=True, default=1e-3),
+            "lambda_l2": Float(low=1e-3, high=30.0, log=True, default=1e-3),
+            "cat_smooth": Float(low=1.0, high=100.0, log=True, default=10.0),
         }
 
     def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> tuple[lightgbm.Dataset, lightgbm.Dataset | None]:
         import lightgbm
 
         bins = {"max_bin": self.max_bin, "feature_pre_filter": False, "num_threads": fitting.threads, "verbose": -1}
-        categorical: Any = list(train.categorical)
-        binned = lightgbm.Dataset(train.values, train.truth, categorical_feature=categorical, params=bins).construct()
-        return binned, None if valid is None else binned.create_valid(valid.values, valid.truth).construct()
+        alike: dict[str, Any] = {"categorical_feature": list(train.categorical), "params": bins}
+        binned = lightgbm.Dataset(train.values, train.truth, **alike).construct()
+        return binned, None if valid is None else lightgbm.Dataset(valid.values, valid.truth, reference=binned, **alike).construct()
 
     def fit(self, prepared: Any, fitting: Fitting) -> Native:
         import lightgbm

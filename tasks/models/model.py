@@ -66,6 +66,11 @@ class Model(Settings):
     rounds_name: ClassVar[str | None] = None
     """The hyperparameter that counts boosting rounds, for families that stop early."""
 
+    @property
+    def identity(self) -> str:
+        """What hyperparameters belong to: those of another family, or estimator, mean nothing here."""
+        return self.family
+
     @abstractmethod
     def default_space(self, task: Task) -> Space:
         """A good search space when the config gives none."""

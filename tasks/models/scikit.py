@@ -18,14 +18,20 @@ from tasks.records import Floats
 from tasks.settings import Task
 
 SPACES: dict[str, Space] = {
-    "LogisticRegression": {"C": Float(low=1e-3, high=100.0, log=True)},
-    "Ridge": {"alpha": Float(low=1e-3, high=100.0, log=True)},
-    "Lasso": {"alpha": Float(low=1e-4, high=10.0, log=True)},
-    "ElasticNet": {"alpha": Float(low=1e-4, high=10.0, log=True), "l1_ratio": Float(low=0.0, high=1.0)},
-    "SVC": {"C": Float(low=1e-2, high=100.0, log=True)},
-    "SVR": {"C": Float(low=1e-2, high=100.0, log=True)},
-    "KNeighborsClassifier": {"n_neighbors": Int(low=1, high=50, log=True), "weights": Categorical(choices=("uniform", "distance"))},
-    "KNeighborsRegressor": {"n_neighbors": Int(low=1, high=50, log=True), "weights": Categorical(choices=("uniform", "distance"))},
+    "LogisticRegression": {"C": Float(low=1e-3, high=100.0, log=True, default=1.0)},
+    "Ridge": {"alpha": Float(low=1e-3, high=100.0, log=True, default=1.0)},
+    "Lasso": {"alpha": Float(low=1e-4, high=10.0, log=True, default=1.0)},
+    "ElasticNet": {"alpha": Float(low=1e-4, high=10.0, log=True, default=1.0), "l1_ratio": Float(low=0.0, high=1.0)},
+    "SVC": {"C": Float(low=1e-2, high=100.0, log=True, default=1.0)},
+    "SVR": {"C": Float(low=1e-2, high=100.0, log=True, default=1.0)},
+    "KNeighborsClassifier": {
+        "n_neighbors": Int(low=1, high=50, log=True, default=5),
+        "weights": Categorical(choices=("uniform", "distance")),
+    },
+    "KNeighborsRegressor": {
+        "n_neighbors": Int(low=1, high=50, log=True, default=5),
+        "weights": Categorical(choices=("uniform", "distance")),
+    },
 }
 FOREST: Space = {
     "n_estimators": Int(low=50, high=400, log=True),
@@ -49,6 +55,10 @@ class Scikit(Model):
 
     encoding: ClassVar[Encoding] = "dense"
     requirements: ClassVar[tuple[str, ...]] = ("scikit-learn", "skops", "numpy", "pandas")
+
+    @property
+    def identity(self) -> str:
+        return self.estimator
 
     @model_validator(mode="after")
     def _known(self) -> Self:

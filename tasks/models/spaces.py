@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tasks.records import Hyperparameters
 from tasks.settings import Scalar, Settings
 
 
@@ -14,6 +15,8 @@ class _Range(Settings):
     high: float
     log: bool = False
     """Search on a logarithmic scale."""
+    default: float | None = None
+    """Where the first trial starts."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -21,6 +24,8 @@ class _Range(Settings):
             raise ValueError(f"low must be below high, got low {self.low:g} and high {self.high:g}")
         if self.log and self.low <= 0:
             raise ValueError(f"a logarithmic scale needs low above 0, got {self.low:g}")
+        if self.default is not None and not self.low <= self.default <= self.high:
+            raise ValueError(f"default must lie between low {self.low:g} and high {self.high:g}, got {self.default:g}")
         return self
 
 
@@ -36,6 +41,7 @@ class Int(_Range):
     type: Literal["int"] = "int"
     low: int
     high: int
+    default: int | None = None
 
 
 class Categorical(Settings):
@@ -43,10 +49,23 @@ class Categorical(Settings):
 
     type: Literal["categorical"] = "categorical"
     choices: Annotated[tuple[Scalar, ...], Field(min_length=1)]
+    default: Scalar | None = None
+    """Where the first trial starts."""
+
+    @model_validator(mode="after")
+    def _among_choices(self) -> Self:
+        if self.default is not None and self.default not in self.choices:
+            raise ValueError(f"default must be one of the choices, got {self.default!r}")
+        return self
 
 
 Parameter = Annotated[Float | Int | Categorical, Field(discriminator="type")]
 Space = dict[str, Parameter]
+
+
+def defaults(space: Space) -> Hyperparameters:
+    """The values the first trial starts from; parameters without a default are left to the sampler."""
+    return {name: parameter.default for name, parameter in space.items() if parameter.default is not None}
 
 
 def describe(parameter: Parameter) -> str:

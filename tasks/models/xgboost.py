@@ -44,13 +44,13 @@ class XGBoost(Model):
 
     def default_space(self, task: Task) -> Space:
         return {
-            "eta": Float(low=0.02, high=0.3, log=True),
-            "max_depth": Int(low=3, high=10),
-            "min_child_weight": Float(low=1.0, high=100.0, log=True),
-            "subsample": Float(low=0.5, high=1.0),
-            "colsample_bytree": Float(low=0.4, high=1.0),
-            "alpha": Float(low=1e-3, high=10.0, log=True),
-            "lambda": Float(low=1e-2, high=30.0, log=True),
+            "eta": Float(low=0.02, high=0.3, log=True, default=0.3),
+            "max_depth": Int(low=3, high=10, default=6),
+            "min_child_weight": Float(low=1.0, high=100.0, log=True, default=1.0),
+            "subsample": Float(low=0.5, high=1.0, default=1.0),
+            "colsample_bytree": Float(low=0.4, high=1.0, default=1.0),
+            "alpha": Float(low=1e-3, high=10.0, log=True, default=1e-3),
+            "lambda": Float(low=1e-2, high=30.0, log=True, default=1.0),
         }
 
     def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> tuple[xgboost.DMatrix, xgboost.DMatrix | None]:

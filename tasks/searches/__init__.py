@@ -33,10 +33,10 @@ def _quasi_random(seed: int) -> BaseSampler:
 SEARCHES: dict[str, Callable[[int], BaseSampler]] = {"tpe": _tpe, "random": _random, "quasi_random": _quasi_random}
 
 
-def build_sampler(name: str, seed: int) -> BaseSampler:
-    """The sampler of that name, seeded; ConfigError that names the nearest one."""
+def find_search(name: str) -> Callable[[int], BaseSampler]:
+    """What makes the sampler of that name from a seed; ConfigError that names the nearest one."""
     if name not in SEARCHES:
         near = difflib.get_close_matches(name, SEARCHES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SEARCHES)}"
         raise ConfigError(f"tuning.search: no search is called {name!r}; {hint}")
-    return SEARCHES[name](seed)
+    return SEARCHES[name]

@@ -1,0 +1,35 @@
+# Everything a user or a developer types. `make` alone lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+AS_OF ?= 2013-10-01
+
+.DEFAULT_GOAL := help
+.PHONY: help setup retrain test lint lock ui screenshots clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: .venv/evertune.lock  ## make .venv from the lock (only when the lock changed)
+
+.venv/evertune.lock: requirements.lock pyproject.toml deploy/setup.sh
+	@sh deploy/setup.sh $(PYTHON)
+	@cp requirements.lock $@
+
+retrain: setup  ## retrain flights, with about a minute of tuning
+	@$(BIN)/evertune run configs/flights.yaml --as-of $(AS_OF) --tune always
+
+test: setup  ## every check and every test
+	@sh deploy/test.sh
+
+lint: setup  ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+lock: setup  ## renew requirements.lock (newest versions that pyproject.toml allows)
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --extra dask \
+		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o requirements.lock
+
+ui: setup  ## Prefect's and MLflow's pages on what was run
+	@$(BIN)/evertune ui
+
+clean:  ## remove .venv and caches; keeps .evertune, where models and runs are
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage dist

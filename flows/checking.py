@@ -1,0 +1,86 @@
+"""`evertune check` and `evertune profile`: config and data looked at, the plan in words, nothing trained."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from configs.reading import read_config
+from configs.schema import RetrainConfig
+from tasks.expectations import check_expectations
+from tasks.loading import load_table
+from tasks.metrics import DEFAULTS, find_metric
+from tasks.models.spaces import describe
+from tasks.profiling import propose_expectations, render_expectations
+from tasks.records import Columns, LoadedTable, Table
+from tasks.searches import find_search
+from tasks.splitting import split_table
+from tasks.validation import validate_table
+
+
+def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
+    """What a retrain at `as_of` would do, one line a stage. Raises what the retrain itself would raise at once."""
+    config = read_config(path, overrides)
+    check_expectations(config.validation)
+    find_search(config.tuning.search)
+    loaded = load_table(config.source, as_of)
+    table = validate_table(loaded, config.table, config.validation, as_of)
+    split = split_table(table, config.split, config.label_delay, None, config.gate.min_rows)
+    task = table.columns.target.task
+    metric = find_metric(config.metric or DEFAULTS[task][0], task)
+    lines = {
+        "config": f"{path}: no fault found",
+        "source": f"{loaded.source.location}: {loaded.source.rows:,} rows, {loaded.source.columns} columns, {loaded.source.bytes / 1e6:.0f} MB",
+        "rows": f"{len(table.frame):,} usable before {as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        f" ({table.after_cut:,} later, {table.unlabelled:,} without a label)",
+        "checks": _checks(table),
+        "leakage": "; ".join(f"{suspect.column}: {suspect.reason}" for suspect in table.suspects) or "nothing suspect",
+        "target": f"{table.columns.target.column}, {task}" + _classes(table.columns),
+        "features": _features(table.columns),
+        "split": split.note + f"; {len(split.train):,} training rows",
+        "model": config.model.identity + "".join(f", {name} {value}" for name, value in config.model.hyperparameters.items()),
+        "metric": f"{metric.name}, {'greater' if metric.greater_is_better else 'less'} is better",
+        **_search(config, table),
+        "registry": f"model {config.model_name}; promoted if not worse than the champion by more than {config.gate.margin:.2%}",
+    }
+    return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
+
+
+def propose_suite(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
+    """Expectations that hold for the data as it is now, as YAML for the config."""
+    config = read_config(path, {**overrides, "validation.expectations": []})
+    loaded: LoadedTable = load_table(config.source, as_of)
+    table = validate_table(loaded, config.table, config.validation, as_of)
+    return render_expectations(propose_expectations(table.frame, table.columns))
+
+
+def _checks(table: Table) -> str:
+    failed = [finding for finding in table.findings if not finding.passed]
+    words = "; ".join(f"{finding.column}: {finding.check} ({finding.observed})" for finding in failed)
+    return f"{len(table.findings)} made, {len(failed)} failed" + (f": {words}" if words else "")
+
+
+def _classes(columns: Columns) -> str:
+    return f" ({', '.join(map(str, columns.target.classes))})" if columns.target.classes else ""
+
+
+def _features(columns: Columns) -> str:
+    kinds: dict[str, list[str]] = {}
+    for name, kind in columns.features.items():
+        kinds.setdefault(kind, []).append(name)
+    used = "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds.items())
+    left_out = "; ".join(f"{name} ({why})" for name, why in columns.left_out.items())
+    return used + (f"; left out: {left_out}" if left_out else "")
+
+
+def _search(config: RetrainConfig, table: Table) -> dict[str, str]:
+    """The size of the search: its parameters, its limits, its fits."""
+    if config.tuning.when == "never":
+        return {"tuning": "never: the champion's hyperparameters, or the config's when there is none"}
+    space = config.model.searched(table.columns.target.task)
+    limits = [f"{config.tuning.trials} trials" if config.tuning.trials else "", f"{config.tuning.minutes:g} minutes" if config.tuning.minutes else ""]
+    most = f", at most {config.tuning.trials * config.split.folds:,} fits" if config.tuning.trials else ""
+    return {
+        "tuning": f"{config.tuning.search} over {len(space)} parameters, until {' or '.join(filter(None, limits))}{most}",
+        **{f"  {name}": describe(parameter) for name, parameter in space.items()},
+    }

@@ -1,0 +1,229 @@
+"""The journal of one retrain: what each stage found goes to MLflow as it happens, and into the report at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import yaml
+from tasks.artifacts import publish_link, publish_markdown
+from tasks.validation import validation_page
+
+from configs.schema import RetrainConfig
+from tasks.errors import DataRejected, EvertuneError
+from tasks.homes import Home
+from tasks.models.model import Fitted, Model
+from tasks.records import Decision, Evaluation, Result, Rows, Search, Split, Story, Table, Trial, Verdict
+from tasks.registry import SETTINGS_FILE, Prior
+from tasks.reporting import write_report
+from tasks.stage import Timing
+from tasks.tracking import Run, prefixed
+
+ANSWERED_BY = "evertune.answered_by"
+
+
+class Journal:
+    """Write-only for the stages; `finish` and `fail` close it with a result, a summary and a report."""
+
+    def __init__(
+        self, config: RetrainConfig, as_of: datetime, home: Home, run: Run, prior: Prior, timing: Timing, flow_run_id: str | None
+    ) -> None:
+        self.config, self.home, self.run, self.prior, self.timing = config, home, run, prior, timing
+        self.identity = ""
+        self.result: dict[str, Any] = {
+            "model": config.model_name,
+            "as_of": as_of.strftime("%Y-%m-%d") if as_of.time() == datetime.min.time() else as_of.isoformat(timespec="seconds"),
+            "mlflow_run_id": run.id,
+            "prefect_flow_run_id": flow_run_id,
+        }
+        self.told: dict[str, Any] = {
+            "description": config.description,
+            "started": datetime.now(as_of.tzinfo),
+            "config": yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False),
+            "champion": prior.champion,
+        }
+        run.text(self.told["config"], "config.yaml")
+        run.tags({"evertune.config_digest": config.digest(), "evertune.code": _code_version(), "evertune.flow_run_id": flow_run_id or ""})
+        self._link_both_ways(flow_run_id)
+
+    def add(self, **told: Any) -> None:
+        """Remember parts of the story that need no record of their own."""
+        self.told |= told
+
+    def add_table(self, table: Table) -> None:
+        self.add(table=table, findings=table.findings)
+        prior = [found.version if found else "-" for found in (self.prior.champion, self.prior.later)]
+        self.identity = _hash(self.config.model_name, table.digest, self.config.digest(), *prior)
+        self.result["rows"] = {"seen": len(table.frame)}
+        source = self.told["source"]
+        self.run.data_set(source, table)
+        self.run.tags({"evertune.identity": self.identity, "evertune.data_digest": table.digest, "evertune.source": source.location})
+        self.run.metrics({"data/rows": len(table.frame), "data/unlabelled": table.unlabelled, "data/after_cut": table.after_cut})
+        self.run.metrics({"data/rows_read": source.rows, "data/columns_read": source.columns, "data/bytes_read": source.bytes})
+        self.run.json(table.expectations, "validation/great_expectations.json")
+        self.run.text(validation_page(table.findings, table.suspects), "validation/validation.html")
+
+    def add_split(self, split: Split) -> None:
+        self.add(split=split)
+        self.result["rows"] = {"train": len(split.train), "test": len(split.test)}
+        self.run.metrics({"data/train_rows": len(split.train), "data/test_rows": len(split.test)})
+
+    def add_decision(self, decision: Decision) -> None:
+        self.add(decision=decision)
+        self.result |= {"tuned": decision.tune, "tune_reason": decision.reason}
+        self.run.tags({"evertune.tuning": "ran" if decision.tune else "skipped", "evertune.tune_reason": decision.reason})
+
+    def record_trial(self, trial: Trial) -> None:
+        metric = self.config.metric or "loss"
+        self.run.trial(f"trial {trial.number:03d}", trial, metric)
+
+    def add_search(self, search: Search) -> None:
+        self.add(search=search)
+        self.result["trials"] = search.counts
+        self.run.metrics({f"trials/{state}": count for state, count in search.counts.items()})
+
+    def add_model(self, fitted: Fitted) -> None:
+        model = fitted.model
+        importance = _shares(fitted)
+        self.add(family=model.identity, importance=importance)
+        self.result["hyperparameters"] = dict(model.hyperparameters)
+        self.run.parameters({"family": model.identity, **model.hyperparameters})
+        self.run.json(
+            {"family": model.identity, "hyperparameters": model.hyperparameters, "model": model.model_dump(mode="json")}, SETTINGS_FILE
+        )
+
+    def add_evaluation(self, evaluation: Evaluation) -> None:
+        self.add(evaluation=evaluation)
+        name = evaluation.metric
+        self.result["metric"] = {"name": name, "challenger": evaluation.challenger[name], "champion": evaluation.champion.get(name)}
+        self.run.metrics(evaluation.challenger | prefixed("champion", evaluation.champion))
+
+    def add_verdict(self, verdict: Verdict) -> None:
+        self.add(verdict=verdict)
+        self.run.json([check.__dict__ for check in verdict.checks], "gate.json")
+
+    def study(self, fresh: bool) -> tuple[str, str]:
+        """The study store's address and this search's name: the same retrain goes on with its own search."""
+        url = os.environ.get("EVERTUNE_STUDIES_URL") or self.home.studies_url
+        return url, f"{self.config.model_name}-{self.identity}" + (f"-{self.run.id}" if fresh else "")
+
+    def version_tags(self, table: Table, rows: Rows, model: Model, evaluation: Evaluation) -> dict[str, Any]:
+        """What a registered version says of itself, and what the next retrain starts from."""
+        time = table.columns.time
+        through = None if time is None else table.frame[time].iloc[rows].max().isoformat()
+        return {
+            "evertune.family": model.identity,
+            "evertune.config_digest": self.config.digest(),
+            "evertune.data_digest": table.digest,
+            "evertune.split_digest": self.config.split.digest(),
+            "evertune.metric": f"{evaluation.metric} {evaluation.challenger[evaluation.metric]:.6g}",
+            "evertune.rows": len(rows),
+            **({} if through is None else {"evertune.trained_through": through}),
+        }
+
+    def answered_before(self) -> Result | None:
+        """The answer that an earlier run of the same identity came to; a promotion that was taken back stays so."""
+        import mlflow.artifacts
+
+        same = f"tags.`evertune.identity` = '{self.identity}' and attributes.status = 'FINISHED'"
+        found = self.run.client.search_runs([self.run.tracker.experiment], same, order_by=["attributes.start_time DESC"])
+        first_hand = [
+            run for run in found if run.data.tags.get("evertune.verdict") in ("kept", "promoted") and ANSWERED_BY not in run.data.tags
+        ]
+        if not first_hand:
+            return None
+        answered_by = first_hand[0].info.run_id
+        earlier = mlflow.artifacts.load_dict(f"runs:/{answered_by}/summary.json")
+        self.run.tags({ANSWERED_BY: answered_by})
+        self.result |= {key: earlier[key] for key in ("tuned", "tune_reason", "trials", "hyperparameters", "metric", "rows")}
+        if earlier["verdict"] == "kept":
+            return self.finish("kept", f"{earlier['reason']} (answered again from run {answered_by})", version=earlier["version"])
+        reason = f"the same retrain was promoted as v{earlier['version']}, which is no longer the champion; --force trains all the same"
+        return self.finish("unchanged", reason, version=earlier["version"])
+
+    def finish(self, verdict: Any, reason: str, version: str | None) -> Result:
+        """The result, written wherever a user looks for it."""
+        self.result |= {"verdict": verdict, "reason": reason, "version": version}
+        result = self._report()
+        self.run.tags({"evertune.verdict": verdict, "evertune.reason": reason, "mlflow.note.content": _note(result)})
+        self.run.tags(
+            {"mlflow.runName": f"{self.config.name} {result.as_of} {verdict}", **({"evertune.version": version} if version else {})}
+        )
+        self.run.json(result.to_dict(), "summary.json")
+        return result
+
+    def fail(self, error: EvertuneError) -> None:
+        """The same for a run that ends in an error, which gets the summary too."""
+        if isinstance(error, DataRejected):
+            self.add(findings=error.findings)
+            self.run.text(validation_page(error.findings, ()), "validation/validation.html")
+        champion = self.prior.champion
+        error.summary = self.finish(error.verdict, str(error), version=champion.version if champion else None).to_dict()
+
+    def _report(self) -> Result:
+        path = self.home.root / "reports" / f"{self.config.name}-{self.result['as_of'][:10]}-{self.run.id[:8]}.html"
+        self.result |= {"report": str(path), "look": self._where_to_look()}
+        report = write_report(Story(result=self._result(), **self.told))
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(report.html, encoding="utf-8")
+        self.run.text(report.html, "report.html")
+        self.run.text(report.markdown, "report.md")
+        publish_markdown("report", report.markdown, f"What the retrain of {self.config.name} did, and why")
+        result = self._result()
+        self.run.metrics(prefixed("seconds", result.seconds))
+        return result
+
+    def _result(self) -> Result:
+        seconds = dict(self.timing.seconds)
+        return Result(**self.result, seconds={**seconds, "total": round(self.timing.total(), 3)})
+
+    def _where_to_look(self) -> dict[str, str]:
+        address = self.run.tracker.link(self.run.id)
+        return {"MLflow": address} if address else {"look": "evertune ui  (Prefect's and MLflow's pages on this run)"}
+
+    def _link_both_ways(self, flow_run_id: str | None) -> None:
+        """MLflow's run names Prefect's by address, and Prefect's has a link to MLflow's."""
+        if flow_run_id is None:
+            return
+        from prefect.settings import PREFECT_UI_URL
+
+        if PREFECT_UI_URL.value():
+            self.run.tags({"prefect.flow_run": f"{PREFECT_UI_URL.value()}/runs/flow-run/{flow_run_id}"})
+        address = self.run.tracker.link(self.run.id)
+        if address:
+            publish_link("mlflow", address, "The MLflow run of this retrain")
+        else:
+            publish_markdown(
+                "mlflow", f"MLflow run `{self.run.id}` of experiment `{self.config.name}`; `evertune ui` shows it.", "MLflow run"
+            )
+
+
+def _note(result: Result) -> str:
+    """The run's description in MLflow, verdict first: the page folds it after three lines."""
+    return f"**{result.verdict}**: {result.reason}\n\n```\n{result}\n```"
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _shares(fitted: Fitted) -> dict[str, float]:
+    """Feature -> share of the total gain, the largest first."""
+    gains = fitted.native.importance
+    if gains is None or not gains.sum():
+        return {}
+    pairs = zip(fitted.features.names, gains / gains.sum(), strict=True)
+    return {name: float(share) for name, share in sorted(pairs, key=lambda pair: -pair[1])}
+
+
+def _code_version() -> str:
+    """Evertune's version, and the commit of the working directory when it is a checkout."""
+    try:
+        commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607
+    except (OSError, subprocess.SubprocessError):
+        return f"evertune {version('evertune')}"
+    return f"evertune {version('evertune')}, {commit.stdout.strip()}"

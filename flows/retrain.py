@@ -1,0 +1,171 @@
+"""The retrain: load -> validate -> split -> features -> tune (a branch) -> train -> evaluate -> gate -> register -> report.
+
+A plain Prefect flow: `retrain("configs/flights.yaml")` from Python or a notebook returns a result that prints well.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+from prefect import flow
+from prefect.client.schemas import State
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
+from tasks.validation import validate_table
+
+from configs.reading import read_config
+from configs.schema import RetrainConfig
+from flows.journal import Journal
+from tasks.deciding import decide_tuning, last_best, nothing_new
+from tasks.errors import EvertuneError
+from tasks.evaluation import Rival, evaluate_model
+from tasks.features import build_features
+from tasks.gate import judge_candidate
+from tasks.homes import Home
+from tasks.loading import load_table
+from tasks.metrics import DEFAULTS, find_metric
+from tasks.models import parse_model
+from tasks.models.model import Fitting
+from tasks.records import Champion, Result, Rows, Split, Table
+from tasks.registration import register_model
+from tasks.registry import Prior, champion_predictor, find_prior
+from tasks.splitting import split_table
+from tasks.stage import timed
+from tasks.tracking import connect, open_run
+from tasks.training import refit_model, train_model, train_stand_in
+from tasks.tuning import tune_model
+
+
+@flow(name="retrain", persist_result=False, validate_parameters=True)
+def retrain(
+    config: str,
+    as_of: datetime | None = None,
+    tune: Literal["always", "never"] | None = None,
+    overrides: dict[str, Any] | None = None,
+    force: bool = False,
+) -> Result | State[Any]:
+    """Retrain one model: validate, tune, train, judge, and promote it if it has earned it.
+
+    Args:
+        config: Path of the YAML file.
+        as_of: The instant the retrain stands at (UTC without a zone); the scheduled start, else now, when left out.
+        tune: Whether to tune, instead of what the config says.
+        overrides: Dotted keys and values on top of the config, such as {"tuning.trials": 20}.
+        force: Train even if neither data nor config are new.
+
+    Returns a Result; its verdict names the final state. Raises tasks.errors.EvertuneError, whose `summary` is the same.
+    """
+    changes = {**(overrides or {}), **({} if tune is None else {"tuning.when": tune})}
+    try:
+        result = run_retrain(read_config(config, changes), as_of or _scheduled_start(), force)
+    except EvertuneError as error:
+        return Failed(message=str(error), data=error)
+    return Completed(name=result.verdict.title(), message=result.reason, data=result)
+
+
+def run_retrain(config: RetrainConfig, as_of: datetime, force: bool = False) -> Result:
+    """The retrain without Prefect around it: every record still goes to MLflow."""
+    as_of = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
+    home = Home.from_environment()
+    with timed() as timing:
+        tracker = connect(home, config.name)
+        prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None)
+        with open_run(tracker, f"{config.name} {as_of:%Y-%m-%d}", {"evertune.as_of": as_of.isoformat()}, timing) as run:
+            journal = Journal(config, as_of, home, run, prior, timing, flow_run_id())
+            try:
+                return _stages(config, as_of, prior, journal, force)
+            except EvertuneError as error:
+                journal.fail(error)
+                raise
+
+
+def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journal, force: bool) -> Result:
+    champion = prior.champion
+    loaded = load_table(config.source, as_of)
+    journal.add(source=loaded.source)
+    table = validate_table(loaded, config.table, config.validation, as_of)
+    del loaded  # the raw frame is the largest thing in memory
+    journal.add_table(table)
+    if not force:
+        if reason := nothing_new(table, config.digest(), champion):
+            return journal.finish("unchanged", reason, version=champion.version if champion else None)
+        if earlier := journal.answered_before():
+            return earlier
+
+    target = table.columns.target
+    metric = find_metric(config.metric or DEFAULTS[target.task][0], target.task)
+    metrics = tuple(
+        find_metric(name, target.task).name for name in (*(config.metrics or DEFAULTS[target.task]), *config.gate.named_metrics)
+    )
+    fitting = Fitting(target, metric, config.seed, config.usable_threads)
+
+    split = split_table(table, config.split, config.label_delay, champion, config.gate.min_rows)
+    journal.add_split(split)
+    features = build_features(table.columns, config.features, config.model.encoding)
+    decision = decide_tuning(config.tuning, config.model, champion)
+    journal.add_decision(decision)
+    if decision.tune:
+        model, search = tune_model(
+            table, split, features, config.model, config.tuning, fitting, journal.study(force), journal.record_trial
+        )  # fmt: skip
+        journal.add_search(search)
+    else:
+        tune_model.skip(decision.reason)
+        model = last_best(config.model, champion)
+
+    fitted = train_model(table, split.train, features, model, fitting)
+    journal.add_model(fitted)
+    evaluation = evaluate_model(fitted, _rival(champion, table, split, config, fitting), table, split, metric, metrics)
+    journal.add_evaluation(evaluation)
+    verdict = judge_candidate(evaluation, config.gate, table.suspects, config.validation.leakage, prior.later)
+    journal.add_verdict(verdict)
+    if not verdict.passed:
+        register_model.skip(verdict.reason)
+        return journal.finish("kept", verdict.reason, version=champion.version if champion else None)
+
+    rows = _all_rows(table, split, config)
+    final = refit_model(table, rows, features, model, fitting) if len(rows) > len(split.train) else fitted
+    tags = journal.version_tags(table, rows, model, evaluation)
+    version = register_model(journal.run, final, table.frame.iloc[rows], config.model_name, journal.identity, tags, champion)
+    return journal.finish("promoted", verdict.reason, version=version)
+
+
+def _rival(champion: Champion | None, table: Table, split: Split, config: RetrainConfig, fitting: Fitting) -> Rival | None:
+    """What the challenger is compared with: the champion itself where it has seen no test row, else its settings, refitted."""
+    if champion is None:
+        return None
+    if split.unseen:
+        return Rival("champion", f"champion v{champion.version} on rows that neither has seen", champion_predictor(champion))
+    settings = parse_model(champion.settings)
+    features = build_features.plain(table.columns, config.features, settings.encoding)
+    stand_in = train_stand_in(table, split.train, features, settings, fitting)
+    note = (
+        f"champion v{champion.version} has seen rows of the test window: its settings, refitted on the challenger's training rows, stand in"
+    )
+    return Rival("stand-in", note, stand_in.predict)
+
+
+def _all_rows(table: Table, split: Split, config: RetrainConfig) -> Rows:
+    """What the registered model is fitted on: everything within the training window; never a test bucket of a table without time."""
+    if table.columns.time is None or not config.registry.refit:
+        return split.train
+    if config.split.training_window is None:
+        return np.arange(len(table.frame))
+    times = table.frame[table.columns.time]
+    return np.flatnonzero(times > times.iloc[-1] - config.split.training_window)
+
+
+def flow_run_id() -> str | None:
+    """The Prefect run that this is, if it is one."""
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context and context.flow_run else None
+
+
+def _scheduled_start() -> datetime:
+    """When a scheduled run was meant to start; now for every other."""
+    context = FlowRunContext.get()
+    if context and context.flow_run and context.flow_run.auto_scheduled and context.flow_run.expected_start_time:
+        return context.flow_run.expected_start_time
+    return datetime.now(UTC)

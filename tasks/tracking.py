@@ -1,0 +1,184 @@
+"""MLflow runs: the only file that opens and closes them. Everything goes through the client, never through fluent state.
+
+A run always ends: FINISHED when the body ends, FAILED on an error (with tags failure.stage and failure.message),
+KILLED on a signal. Host, pid and start time are tags, so that a run whose process died can be told from a live one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tasks.errors import ConfigError, EvertuneError, ServiceUnavailable
+from tasks.homes import Home, first_access
+from tasks.records import Scores, SourceRecord, Table, Trial
+from tasks.stage import Timing
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+BATCH = 100
+LONGEST_TAG = 5000
+LONGEST_PARAMETER = 6000
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """An MLflow store that answered, and one experiment in it."""
+
+    client: MlflowClient
+    experiment: str
+    uri: str
+    artifacts: Path | None
+
+    def link(self, run_id: str) -> str | None:
+        """The run's page, when there is a server to show it."""
+        if not self.uri.startswith("http"):
+            return None
+        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment}/runs/{run_id}?workflowType=machine_learning"
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run. Values that MLflow would refuse are made fit: long texts cut, numbers that are not finite left out."""
+
+    tracker: Tracker
+    id: str
+
+    @property
+    def client(self) -> MlflowClient:
+        return self.tracker.client
+
+    def parameters(self, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        entries = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in values.items()]
+        for start in range(0, len(entries), BATCH):
+            self.client.log_batch(self.id, params=entries[start : start + BATCH])
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        self.client.log_batch(self.id, metrics=_metrics(values, step))
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.id, tags=[RunTag(name, str(value)[:LONGEST_TAG]) for name, value in values.items()])
+
+    def text(self, content: str, path: str) -> None:
+        self.client.log_text(self.id, content, path)
+
+    def json(self, content: Any, path: str) -> None:
+        self.text(json.dumps(content, indent=2, default=str), path)
+
+    def data_set(self, source: SourceRecord, table: Table) -> None:
+        """The rows this retrain saw: schema from a small head, digest over all of them."""
+        import mlflow.data
+        from mlflow.entities import DatasetInput, InputTag
+
+        head = table.frame.head(100)
+        found = mlflow.data.from_pandas(
+            head, source=source.location, name=source.kind, targets=table.columns.target.column, digest=table.digest
+        )
+        described = found._to_mlflow_entity()
+        described.profile = json.dumps({"num_rows": len(table.frame), "num_columns": len(table.frame.columns)})
+        self.client.log_inputs(self.id, [DatasetInput(described, [InputTag("mlflow.data.context", "training")])])
+
+    def trial(self, name: str, trial: Trial, metric: str) -> None:
+        """One child run, written in one batch: about 15 ms, outside the trial's own time."""
+        from mlflow.entities import Param, RunTag
+
+        ended = int(time.time() * 1000)
+        tags = {"mlflow.parentRunId": self.id, "evertune.state": trial.state, "evertune.kind": "trial", "evertune.trial": trial.number}
+        child = self.client.create_run(
+            self.tracker.experiment, start_time=ended - int(trial.seconds * 1000), run_name=name, tags={k: str(v) for k, v in tags.items()}
+        )
+        scores = {metric: trial.value} if trial.value is not None else {}
+        scores |= {f"fold_{number}": value for number, value in enumerate(trial.fold_values, start=1)}
+        self.client.log_batch(
+            child.info.run_id,
+            metrics=_metrics({**scores, "seconds": trial.seconds}, 0),
+            params=[Param(key, str(value)) for key, value in trial.hyperparameters.items()],
+            tags=[RunTag("evertune.error", trial.error[:LONGEST_TAG])] if trial.error else [],
+        )
+        self.client.set_terminated(child.info.run_id, {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}[trial.state], ended)
+
+
+def connect(home: Home, experiment: str) -> Tracker:
+    """The store that MLFLOW_TRACKING_URI names, else the embedded one under EVERTUNE_HOME; the experiment is made if missing.
+
+    Raises ServiceUnavailable when the store does not answer, ConfigError when the experiment was deleted.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or home.mlflow_url
+    artifacts = None if os.environ.get("MLFLOW_TRACKING_URI") else home.artifacts
+    try:
+        with first_access(home):
+            mlflow.set_tracking_uri(uri)
+            client = mlflow.MlflowClient(uri)
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                place = None if artifacts is None else (artifacts / experiment).absolute().as_uri()
+                return Tracker(client, client.create_experiment(experiment, artifact_location=place), uri, artifacts)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise ServiceUnavailable(f"MLflow at {_without_secrets(uri)} cannot be used: {str(error).splitlines()[0]}") from error
+    if found.lifecycle_stage != "active":
+        raise ConfigError(
+            f"MLflow's experiment {experiment!r} was deleted; restore it (mlflow experiments restore -x {found.experiment_id})"
+        )
+    return Tracker(client, found.experiment_id, uri, artifacts)
+
+
+@contextmanager
+def open_run(tracker: Tracker, name: str, tags: Mapping[str, Any], timing: Timing) -> Iterator[Run]:
+    """A parent run around the body; however the body ends, the run ends with the status that says so."""
+    owner = {"evertune.host": platform.node(), "evertune.pid": os.getpid(), "evertune.process_started": _process_started()}
+    created = tracker.client.create_run(
+        tracker.experiment, run_name=name, tags={key: str(value) for key, value in {**owner, "evertune.kind": "retrain", **tags}.items()}
+    )
+    run = Run(tracker, created.info.run_id)
+    try:
+        yield run
+    except Exception as error:
+        verdict = error.verdict if isinstance(error, EvertuneError) else "failed"
+        run.tags({"evertune.verdict": verdict, "failure.stage": timing.failed or "flow", "failure.message": error})
+        tracker.client.set_terminated(run.id, "FAILED")
+        raise
+    except BaseException as signal:  # Ctrl-C, SIGTERM, Prefect's cancellation
+        run.tags({"evertune.verdict": "failed", "failure.stage": timing.failed or "flow", "failure.message": type(signal).__name__})
+        tracker.client.set_terminated(run.id, "KILLED")
+        raise
+    tracker.client.set_terminated(run.id, "FINISHED")
+
+
+def prefixed(prefix: str, scores: Scores) -> Scores:
+    """`{"log_loss": 0.4}` -> `{"champion/log_loss": 0.4}`: MLflow groups metrics by what stands before the slash."""
+    return {f"{prefix}/{name}": value for name, value in scores.items()}
+
+
+def _metrics(values: Mapping[str, float], step: int) -> list[Any]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step) for name, value in values.items() if math.isfinite(value)]
+
+
+def _process_started() -> str:
+    """The process's start in clock ticks since boot: with the pid it names a process for good. Source: proc(5), field 22."""
+    return Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def _without_secrets(uri: str) -> str:
+    parts = urlsplit(uri)
+    return uri.replace(f"{parts.username or ''}:{parts.password}@", f"{parts.username or ''}:***@") if parts.password else uri

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
-import numpy as np
-import pandas as pd
-
+from tasks.digests import digest
 from tasks.errors import DataRejected
 from tasks.records import LoadedTable, SourceRecord
 from tasks.sources.source import Source
@@ -30,16 +27,3 @@ def load_table(source: Source, as_of: datetime) -> LoadedTable:
     size = int(frame.memory_usage(deep=True).sum())
     record = SourceRecord(source.kind, source.location, len(frame), len(frame.columns), size, digest(frame))
     return LoadedTable(frame, record)
-
-
-def digest(frame: pd.DataFrame) -> str:
-    """64 bits of hash of names, types and rows, the same in whatever order rows and columns come.
-
-    Row hashes are summed, so two tables differ unless they hold the same rows equally often.
-    """
-    ordered = frame[sorted(frame.columns)]
-    schema = ";".join(f"{name}:{dtype}" for name, dtype in ordered.dtypes.items())
-    rows = pd.util.hash_pandas_object(ordered, index=False).to_numpy()
-    with np.errstate(over="ignore"):
-        summed = int(rows.sum(dtype=np.uint64)), int((rows * rows).sum(dtype=np.uint64))
-    return hashlib.sha256(f"{schema}|{len(rows)}|{summed}".encode()).hexdigest()[:16]

@@ -1,0 +1,140 @@
+"""Leakage: features that look as if they were known only after the event.
+
+Two signs, each cheap: one column alone predicts nearly perfectly; or a column is missing just where the label is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.records import Floats, Suspect, Target
+from tasks.settings import ColumnKind, LeakageSettings
+from tasks.wording import say_share
+
+MOST_ROWS = 50_000
+MOST_CLASSES = 20
+DEPTH = 6
+SMOOTHING = 10.0
+"""A category's rate counts as if this many average rows were among its own."""
+FEWEST_UNLABELLED = 20
+MOST_MISSING_LABELLED, LEAST_MISSING_UNLABELLED = 0.05, 0.5
+
+
+def find_suspects(
+    frame: pd.DataFrame, unlabelled: pd.DataFrame, target: Target, features: Mapping[str, ColumnKind], settings: LeakageSettings
+) -> tuple[Suspect, ...]:
+    """Features that one of the two signs speaks against, the strongest first.
+
+    `frame` holds the labelled rows, `unlabelled` the others of the same time; columns in `settings.allow` are not looked at.
+    """
+    if settings.action == "off":
+        return ()
+    watched = {name: kind for name, kind in features.items() if name not in settings.allow}
+    late = _missing_with_label(frame, unlabelled, watched)
+    scores = single_scores(frame, target, watched)
+    alone = [
+        Suspect(name, f"predicts {target.column} nearly perfectly on its own", score)
+        for name, score in scores.items()
+        if score >= settings.threshold and name not in late
+    ]
+    return tuple(sorted([*late.values(), *alone], key=lambda suspect: (-suspect.score, suspect.column)))
+
+
+def single_scores(frame: pd.DataFrame, target: Target, features: Mapping[str, ColumnKind]) -> dict[str, float]:
+    """How far each column alone gets from chance (0) to perfect (1): 2 AUC - 1 (mean over classes, one against the rest), or R2.
+
+    Two halves of at most 50,000 rows predict each other: a shallow tree on a number or date, smoothed rates on a category.
+    The same rows give the same scores.
+    """
+    random = np.random.default_rng(0)
+    chosen = random.permutation(len(frame))[:MOST_ROWS]
+    first = np.arange(len(chosen)) < len(chosen) // 2
+    sample = frame.iloc[chosen]
+    outcome = _outcome(sample[target.column], target)
+    measure = _r2 if target.task == "regression" else _distance_from_chance
+    scores = {}
+    for name, kind in features.items():
+        guess = np.empty_like(outcome)
+        for train in (first, ~first):
+            guess[~train] = _guess(sample[name], kind, outcome, train)
+        scores[name] = float(np.mean([measure(outcome[:, k], guess[:, k]) for k in range(outcome.shape[1])]))
+    return scores
+
+
+def _outcome(labels: pd.Series, target: Target) -> Floats:
+    """Values of a regression, the positive class's indicator, or one a class for the most frequent ones; shape (rows, outputs)."""
+    if target.task == "regression":
+        return labels.to_numpy(dtype=np.float64)[:, None]
+    frequent = labels.value_counts().sort_index(kind="stable").nlargest(MOST_CLASSES).index.tolist()
+    watched = target.classes[1:] if target.task == "binary" else frequent
+    return np.column_stack([(labels == value).to_numpy(dtype=np.float64) for value in watched])
+
+
+def _guess(values: pd.Series, kind: ColumnKind, outcome: Floats, train: NDArray[np.bool_]) -> Floats:
+    """What the half `train` says about the other half from this one column; shape (rows of the other half, outputs)."""
+    if kind == "category":
+        return _rates(pd.factorize(values, use_na_sentinel=False)[0], outcome, train)
+    from sklearn.tree import DecisionTreeRegressor
+
+    ranks = _ranks(values, kind)[:, None]
+    leaf = min(20, max(1, int(train.sum()) // 20))
+    tree = DecisionTreeRegressor(max_depth=DEPTH, min_samples_leaf=leaf, random_state=0).fit(ranks[train], outcome[train])
+    return np.asarray(tree.predict(ranks[~train]), dtype=np.float64).reshape(-1, outcome.shape[1])
+
+
+def _ranks(values: pd.Series, kind: ColumnKind) -> Floats:
+    """Positions among the distinct values, NaN where missing: exact in a tree's float32 however large the values are."""
+    if kind == "date":
+        times = pd.to_datetime(values, utc=True, errors="coerce").dt.as_unit("us")
+        numbers = np.where(times.isna(), np.nan, times.astype("int64").to_numpy(dtype=np.float64))
+    else:
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    ranks = np.full(len(numbers), np.nan)
+    there = ~np.isnan(numbers)
+    ranks[there] = np.unique(numbers[there], return_inverse=True)[1]
+    return ranks
+
+
+def _rates(codes: NDArray[np.intp], outcome: Floats, train: NDArray[np.bool_]) -> Floats:
+    """Each category's mean outcome in the half `train`, drawn towards the overall mean."""
+    size = int(codes.max(initial=0)) + 1
+    counts = np.bincount(codes[train], minlength=size)
+    overall = outcome[train].mean(axis=0)
+    sums = np.column_stack([np.bincount(codes[train], weights=column[train], minlength=size) for column in outcome.T])
+    rates = (sums + SMOOTHING * overall) / (counts + SMOOTHING)[:, None]
+    return np.asarray(rates[codes[~train]])
+
+
+def _distance_from_chance(truth: Floats, guess: Floats) -> float:
+    """2 AUC - 1, at least 0; ties count half. Mann and Whitney's U over the number of pairs."""
+    _, levels = np.unique(guess, return_inverse=True)
+    positive, total = np.bincount(levels, weights=truth), np.bincount(levels)
+    negative = total - positive
+    pairs = positive.sum() * negative.sum()
+    if not pairs:
+        return 0.0
+    below = np.cumsum(negative) - negative
+    auc = float((positive * (below + negative / 2)).sum() / pairs)
+    return max(0.0, 2 * auc - 1)
+
+
+def _r2(truth: Floats, guess: Floats) -> float:
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    return max(0.0, 1 - float(((truth - guess) ** 2).sum()) / spread) if spread else 0.0
+
+
+def _missing_with_label(frame: pd.DataFrame, unlabelled: pd.DataFrame, features: Mapping[str, ColumnKind]) -> dict[str, Suspect]:
+    """Columns that are nearly always there beside a label and mostly missing without one."""
+    if len(unlabelled) < FEWEST_UNLABELLED:
+        return {}
+    suspects = {}
+    for name in features:
+        with_label, without = float(frame[name].isna().mean()), float(unlabelled[name].isna().mean())
+        if with_label < MOST_MISSING_LABELLED and without > LEAST_MISSING_UNLABELLED:
+            shares = f"missing in {say_share(without)} of the rows without a label, in {say_share(with_label)} of the others"
+            suspects[name] = Suspect(name, f"known only once the label is: {shares}", without - with_label)
+    return suspects

@@ -1,0 +1,180 @@
+"""Stage: whether the data is fit to train on, and the rows and columns that a retrain may see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from tasks.artifacts import publish_table
+from tasks.columns import check_declared, check_presence, check_values, find_features
+from tasks.digests import digest
+from tasks.errors import DataRejected
+from tasks.expectations import run_expectations
+from tasks.findings import finding_rows, is_rejecting, rejection, row_examples, say_rows, say_value
+from tasks.labels import read_target
+from tasks.leakage import find_suspects
+from tasks.records import Columns, Finding, LoadedTable, Suspect, Table
+from tasks.settings import LeakageSettings, TableSettings, ValidationSettings
+from tasks.stage import stage
+from tasks.times import check_clock, read_times
+from tasks.wording import say_count
+
+
+@stage("validate")
+def validate_table(
+    loaded: LoadedTable,
+    columns: TableSettings,
+    settings: ValidationSettings,
+    as_of: datetime,
+    now: datetime | None = None,
+    keep: Sequence[str] = (),
+) -> Table:
+    """The labelled rows before `as_of` - `label_delay` in time order, with the roles of their columns and all findings.
+
+    The base suite always runs, Great Expectations on top of it sees every column of the rows before the cut, the time
+    column already in UTC. `now` is the wall clock; `keep` names columns that stay in the frame though they are no feature
+    (the split's group). as_of and now are in UTC.
+
+    Raises DataRejected that names every critical check which failed, with all findings.
+    """
+    try:
+        table = _examine(loaded, columns, settings, as_of, now or datetime.now(UTC), keep)
+    except DataRejected as rejected:
+        _publish(rejected.findings, loaded.source.location)
+        raise
+    _publish(table.findings, loaded.source.location)
+    return table
+
+
+def _examine(
+    loaded: LoadedTable, columns: TableSettings, settings: ValidationSettings, as_of: datetime, now: datetime, keep: Sequence[str]
+) -> Table:
+    where = loaded.source.location
+    frame = loaded.frame.reset_index(drop=True)  # positions in the source; pandas shares the data until one side changes
+    findings = check_presence(map(str, frame.columns), columns, keep)
+    visible, more = _before_cut(frame, columns, settings, as_of, now)
+    findings += more
+    if visible is None:
+        raise rejection(findings + check_declared(frame, columns), where)
+    after_cut = len(frame) - len(visible)
+    del frame
+    findings += check_declared(visible, columns) + _check_key(visible, columns.key)
+    more, raw = run_expectations(visible, settings.expectations, columns.key)
+    findings += more
+    if columns.target not in visible:
+        raise rejection(findings, where)
+    rows, unlabelled, more = _labelled(visible, columns, settings)
+    target, labels, further = read_target(rows, columns)
+    findings += more + further
+    if target is None or labels is None:
+        raise rejection(findings, where)
+
+    features, left_out = find_features(rows, columns)
+    findings += check_values(rows, features, left_out)
+    if any(map(is_rejecting, findings)):
+        raise rejection(findings, where)
+    time = columns.time.column if columns.time else None
+    used = sorted({*features, *columns.key, *keep, *([time] if time else [])})
+    rows = rows[used].assign(**{target.column: labels}).reset_index(drop=True)
+    suspects = find_suspects(rows, visible.loc[unlabelled, list(features)], target, features, settings.leakage)
+    findings += _check_leakage(suspects, settings.leakage)
+    return Table(
+        frame=rows,
+        columns=Columns(target, features, time, columns.key, left_out),
+        digest=digest(rows),
+        findings=tuple(findings),
+        suspects=suspects,
+        unlabelled=int(unlabelled.sum()),
+        after_cut=after_cut,
+        expectations=raw,
+    )
+
+
+def _before_cut(
+    frame: pd.DataFrame, columns: TableSettings, settings: ValidationSettings, as_of: datetime, now: datetime
+) -> tuple[pd.DataFrame | None, list[Finding]]:
+    """The rows that a retrain at `as_of` may see, their time in UTC; None when there is no telling or no such row."""
+    if columns.time is None:
+        return frame, []
+    name = columns.time.column
+    if name not in frame:
+        return None, []
+    times, readable = read_times(frame, name, columns.key)
+    if times is None:
+        return None, [readable]
+    findings = [readable, *check_clock(times, frame, now, settings.clock_tolerance, columns.key)]
+    cut = pd.Timestamp(as_of - columns.label_delay)
+    seen = (times < cut).to_numpy()
+    observed = (
+        f"{len(frame):,} rows, all later: the first at {say_value(times.min())}" if not seen.any() else say_rows(seen.sum(), len(frame))
+    )
+    expected = f"rows before {say_value(cut)} (as-of, less the label delay)"
+    findings.append(Finding("rows before the as-of date", name, "critical", bool(seen.any()), expected, observed))
+    if not seen.any():
+        return None, findings
+    visible = frame.assign(**{name: times})
+    return (visible if seen.all() else visible[seen]), findings
+
+
+def _check_key(frame: pd.DataFrame, key: tuple[str, ...]) -> list[Finding]:
+    names = [name for name in key if name in frame]
+    if not key or len(names) < len(key):
+        return []
+    missing, twice = frame[names].isna().any(axis=1), frame.duplicated(names, keep=False)
+    return [
+        _broken_by("key is complete", "no missing value in the key", missing, frame, names),
+        _broken_by("key is unique", "each key in one row only", twice, frame, names),
+    ]
+
+
+def _broken_by(check: str, expected: str, failed: pd.Series, frame: pd.DataFrame, names: list[str]) -> Finding:
+    count = int(failed.sum())
+    observed = say_rows(count, len(frame)) if count else "no row breaks it"
+    examples = row_examples(frame, frame.index[failed], names)
+    return Finding(check, ", ".join(names), "critical", not count, expected, observed, count, examples)
+
+
+def _labelled(visible: pd.DataFrame, columns: TableSettings, settings: ValidationSettings) -> tuple[pd.DataFrame, pd.Series, list[Finding]]:
+    """The rows with a label in time order (as they came without a time column), where a label is missing, and both counts judged."""
+    unlabelled = visible[columns.target].isna()
+    without, count = int(unlabelled.sum()), len(visible)
+    rows = visible[~unlabelled]
+    if columns.time is not None:
+        rows = rows.iloc[np.argsort(rows[columns.time.column].to_numpy(), kind="stable")]
+    expected = f"at most {settings.max_unlabelled:.0%} of the rows without a label"
+    few = f"at least {settings.min_rows:,} labelled rows"
+    return (
+        rows,
+        unlabelled,
+        [
+            Finding(
+                "labels are known",
+                columns.target,
+                "critical",
+                without <= settings.max_unlabelled * count,
+                expected,
+                say_rows(without, count),
+            ),
+            Finding("enough rows", "", "critical", len(rows) >= settings.min_rows, few, say_count(len(rows), "row")),
+        ],
+    )
+
+
+def _check_leakage(suspects: Sequence[Suspect], settings: LeakageSettings) -> list[Finding]:
+    """Warnings: it is the gate that refuses to promote."""
+    if settings.action == "off":
+        return []
+    expected = f"known before the event; on its own less than {settings.threshold:g} of the way from chance to perfect"
+    findings = [
+        Finding("no leakage", suspect.column, "warning", False, expected, f"{suspect.reason} (score {suspect.score:.2f})")
+        for suspect in suspects
+    ]
+    return findings or [Finding("no leakage", "", "warning", True, expected, "no suspect")]
+
+
+def _publish(findings: Sequence[Finding], where: str) -> None:
+    failed = sum(not finding.passed for finding in findings)
+    publish_table("validation", finding_rows(findings), f"{where}: {failed} of {say_count(len(findings), 'check')} failed")

@@ -45,12 +45,13 @@ class Child:
             start = log.stat().st_size
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "flows.guard", str(os.getpid()), str(grace), *command],
-                env={**environment, "PYTHONPATH": import_path(environment)},
+                env=python_environment(environment),
                 cwd=log.parent,  # no .env or prefect.toml of the working directory is for this server
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 pass_fds=sockets,
+                umask=0o077,
                 start_new_session=True,  # Ctrl-C in the terminal is for us; we end it in order
             )
         return cls(name, process, log, start, grace)
@@ -110,6 +111,8 @@ def open_log(log: Path) -> IO[str]:
     return open_private(log)
 
 
-def import_path(environment: Mapping[str, str]) -> str:
-    """PYTHONPATH for a child that starts in another folder and must still find this package."""
-    return os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), environment.get("PYTHONPATH")]))
+def python_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child in another folder: it finds this package, and no stray file, and its warnings stay warnings."""
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), environment.get("PYTHONPATH")]))
+    kept = {name: value for name, value in environment.items() if name != "PYTHONWARNINGS"}
+    return {**kept, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -62,7 +62,7 @@ class Pages:
 
     def __str__(self) -> str:
         return (
-            f"Prefect   {self.prefect.address}/v2/dashboard\n"
+            f"Prefect   {self.prefect.address}/v2/runs\n"
             f"MLflow    {self.mlflow.address}/#/experiments?workflowType=machine_learning\n"
             "Ctrl-C ends both."
         )

@@ -114,7 +114,8 @@ def answer(url: str, authorization: str) -> int | str:
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:  # noqa: S310
             return int(response.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
     except urllib.error.URLError as error:
         return (
             "no answer in time" if isinstance(error.reason, TimeoutError) else str(getattr(error.reason, "strerror", None) or error.reason)

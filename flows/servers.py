@@ -36,8 +36,10 @@ def embedded_prefect(home: Home) -> Iterator[PrefectServer]:
             server = PrefectServer(*start_prefect(home, free_socket()))
             stack.callback(server.stop)
         stack.enter_context(client_of(home, server.api_url))
-        yield server
-        flush_client(server)
+        try:
+            yield server
+        finally:
+            flush_client(server)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def server_settings(home: Home, port: int) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_HOST": LOOPBACK,
         "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://{LOOPBACK}:{port},http://localhost:{port}",  # by default any web page may ask it
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",  # several runs on one file wait for each other
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": home.prefect_url,
         "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",  # done under a lock, by flows.prefect_server

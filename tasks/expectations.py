@@ -7,7 +7,6 @@ expectation. Each call has a context of its own that lives in memory: no files, 
 from __future__ import annotations
 
 import logging
-import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +15,15 @@ from typing import Any
 
 import pandas as pd
 
+from tasks.columns import ISO_DATE
 from tasks.errors import ConfigError
-from tasks.findings import did_you_mean, row_examples, say_rows, say_value
+from tasks.findings import did_you_mean
+from tasks.outcomes import DESCRIBING, plain_result, raised_result, read_result
 from tasks.records import Finding
 from tasks.settings import Expectation, ValidationSettings
 from tasks.wording import clean
 
 POSITION = "evertune_position"
-DESCRIBING = frozenset({"meta", "notes", "description"})
 RESERVED = frozenset({"id", "batch_id", "catch_exceptions", "rendered_content", "result_format", "windows"})
 DATABASE_ONLY = frozenset(
     {
@@ -35,7 +35,6 @@ DATABASE_ONLY = frozenset(
         "expect_table_row_count_to_equal_other_table",
     }
 )
-COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 
 
 def run_expectations(
@@ -45,13 +44,15 @@ def run_expectations(
 
     `frame` has rows, and a unique index of positions in the source. An expectation that raises, and one whose column is
     entirely missing (it would pass without having looked at anything), has failed; one that raises is critical.
+    Raises ConfigError as `check_expectations` does.
     """
     if not expectations:
         return [], {}
     with _quiet():
+        _require_sound(expectations)
         built = [_build(_fit_times(expectation, frame), {POSITION: position}) for position, expectation in enumerate(expectations)]
         results = _validate(frame, built)
-    findings = [_finding(expectation, result, frame, key) for expectation, result in zip(expectations, results, strict=True)]
+    findings = [read_result(expectation, result, frame, key) for expectation, result in zip(expectations, results, strict=True)]
     passed = sum(finding.passed for finding in findings)
     return findings, {"success": passed == len(findings), "passed": passed, "failed": len(findings) - passed, "results": results}
 
@@ -61,17 +62,15 @@ def check_expectations(settings: ValidationSettings) -> None:
 
     Raises ConfigError that names each faulty entry, such as validation.expectations[3], and the nearest right name.
     """
-    if not settings.expectations:
-        return
-    with _quiet():
-        faults = [fault for position, expectation in enumerate(settings.expectations) for fault in _faults(position, expectation)]
-    if faults:
-        raise ConfigError("\n".join(faults), tuple(faults))
+    if settings.expectations:
+        with _quiet():
+            _require_sound(settings.expectations)
 
 
 def expectation_names() -> tuple[str, ...]:
     """Every built-in expectation that works on a data frame."""
-    from great_expectations.expectations.registry import list_registered_expectation_implementations
+    with _quiet():
+        from great_expectations.expectations.registry import list_registered_expectation_implementations
 
     names = set(list_registered_expectation_implementations()) - DATABASE_ONLY
     return tuple(sorted(name for name in names if name.startswith("expect_")))
@@ -90,6 +89,12 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
+
+
+def _require_sound(expectations: Sequence[Expectation]) -> None:
+    faults = [fault for position, expectation in enumerate(expectations) for fault in _faults(position, expectation)]
+    if faults:
+        raise ConfigError("\n".join(faults), tuple(faults))
 
 
 def _faults(position: int, expectation: Expectation) -> list[str]:
@@ -119,7 +124,7 @@ def _explain(place: str, expectation: Expectation, error: Exception) -> list[str
     known = set(get_expectation_impl(expectation.type).__fields__) - RESERVED - DESCRIBING - {"severity", "library_metadata"}
     problems: dict[str, list[str]] = {}
     for fault in error.errors():
-        problems.setdefault(str(fault["loc"][0]), []).append(fault["msg"])
+        problems.setdefault(str(fault["loc"][0]), []).append(fault["msg"].replace("field required", "is required"))
     unknown = [name for name, messages in problems.items() if messages == ["extra fields not permitted"]]
     lines = [f"{place}.{name}: {expectation.type} takes no such argument; {_hint(name, known)}" for name in unknown]
     for name, messages in problems.items():
@@ -170,8 +175,9 @@ def _fit_times(expectation: Expectation, frame: pd.DataFrame) -> Expectation:
         return expectation
     changed = {}
     for name in ("min_value", "max_value"):
-        time = pd.to_datetime(str(expectation.arguments.get(name)), utc=True, errors="coerce")
-        if not pd.isna(time):
+        bound = str(expectation.arguments.get(name))
+        if re.match(ISO_DATE, bound):
+            time = pd.to_datetime(bound, utc=True)
             changed[name] = (time if frame[column].dt.tz is not None else time.tz_localize(None)).to_pydatetime()
     return expectation.model_copy(update=changed)
 
@@ -190,72 +196,12 @@ def _validate(frame: pd.DataFrame, built: Sequence[Any]) -> list[dict[str, Any]]
         found = batch.validate(suite, result_format="SUMMARY").results
     except Exception:
         return [_validate_alone(batch, expectation) for expectation in built]
-    by_position = {result.expectation_config.meta[POSITION]: _plain_result(result) for result in found}
+    by_position = {result.expectation_config.meta[POSITION]: plain_result(result) for result in found}
     return [by_position[position] for position in range(len(built))]
 
 
 def _validate_alone(batch: Any, expectation: Any) -> dict[str, Any]:
     try:
-        return _plain_result(batch.validate(expectation, result_format="SUMMARY"))
+        return plain_result(batch.validate(expectation, result_format="SUMMARY"))
     except Exception as error:
-        config = {"type": expectation.expectation_type, "kwargs": plain(expectation.configuration.kwargs)}
-        return {"success": False, "expectation_config": config, "result": {}, "exception": clean(error, 300)}
-
-
-def _plain_result(result: Any) -> dict[str, Any]:
-    """Success, the expectation, its result, and the message of what it raised; no traceback."""
-    raised = dict(result.exception_info or {})
-    messages = [raised] if "raised_exception" in raised else list(raised.values())
-    texts = dict.fromkeys(clean(info["exception_message"], 300) for info in messages if info.get("raised_exception"))
-    config = {"type": result.expectation_config.type, "kwargs": plain(result.expectation_config.kwargs)}
-    config["kwargs"].pop("batch_id", None)
-    return {"success": bool(result.success), "expectation_config": config, "result": plain(result.result), "exception": "; ".join(texts)}
-
-
-def plain(value: Any) -> Any:
-    """JSON's own types: numpy unwrapped, times as text, what is not a number as null, all else as text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist") and not isinstance(value, type):
-        return plain(value.tolist())
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return str(value)
-
-
-def _finding(expectation: Expectation, raw: dict[str, Any], frame: pd.DataFrame, key: Sequence[str]) -> Finding:
-    names = [name for argument in COLUMN_ARGUMENTS for name in _listed(expectation.arguments.get(argument))]
-    expected = _say_arguments(expectation.arguments)
-    if raw["exception"]:
-        unknown = next((name for name in names if name not in frame), None)
-        hint = f"; {did_you_mean(unknown, frame.columns)}" if unknown and did_you_mean(unknown, frame.columns) else ""
-        observed = f"it could not be checked: {raw['exception']}{hint}"
-        return Finding(expectation.type, ", ".join(names), "critical", False, expected, observed)
-    result = raw["result"]
-    failed = int(result.get("unexpected_count") or 0)
-    labels = result.get("partial_unexpected_index_list") or []
-    examples = row_examples(frame, labels, names, key) if labels else tuple(map(say_value, result.get("partial_unexpected_list", [])[:5]))
-    passed, observed = raw["success"], _say_result(result, failed)
-    if passed and result.get("element_count") and result.get("missing_count") == result["element_count"]:
-        passed, observed = False, "every value is missing, so nothing could be checked"
-    return Finding(expectation.type, ", ".join(names), expectation.severity, passed, expected, observed, failed, examples)
-
-
-def _listed(names: Any) -> list[str]:
-    return [] if names is None else [names] if isinstance(names, str) else list(names)
-
-
-def _say_arguments(arguments: Mapping[str, Any]) -> str:
-    shown = [f"{name} {value}" for name, value in arguments.items() if name not in DESCRIBING and name not in COLUMN_ARGUMENTS]
-    return clean(", ".join(shown), 200) or "as named"
-
-
-def _say_result(result: Mapping[str, Any], failed: int) -> str:
-    if result.get("element_count") is not None:
-        return say_rows(failed, result["element_count"]) if failed else "no row breaks it"
-    parts = [result.get("observed_value"), result.get("details")]
-    return clean(", ".join(str(part) for part in parts if part is not None), 200) or "as expected"
+        return raised_result(expectation.configuration, error)

@@ -11,8 +11,10 @@ import pandas as pd
 
 from tasks.errors import DataRejected
 from tasks.records import Finding
+from tasks.settings import Severity
 from tasks.wording import clean, say_count, say_share
 
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 EXAMPLES = 5
 LONGEST = 60
 
@@ -37,8 +39,7 @@ def describe(finding: Finding) -> str:
 
 def finding_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     """Flat rows for a table: text, whole numbers and nothing else. What failed comes first, the worst of it on top."""
-    order = {"critical": 0, "warning": 1, "info": 2}
-    ranked = sorted(findings, key=lambda finding: (finding.passed, order[finding.severity]))
+    ranked = sorted(findings, key=lambda finding: (finding.passed, SEVERITIES.index(finding.severity)))
     return [
         {
             "result": "passed" if finding.passed else "failed",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +15,16 @@ from tasks.columns import check_declared, check_presence, check_values, find_fea
 from tasks.digests import digest
 from tasks.errors import DataRejected
 from tasks.expectations import run_expectations
-from tasks.findings import finding_rows, is_rejecting, rejection, row_examples, say_rows, say_value
+from tasks.findings import SEVERITIES, finding_rows, is_rejecting, rejection, row_examples, say_rows, say_value
 from tasks.labels import read_target
 from tasks.leakage import find_suspects
 from tasks.records import Columns, Finding, LoadedTable, Suspect, Table
 from tasks.settings import LeakageSettings, TableSettings, ValidationSettings
 from tasks.stage import stage
 from tasks.times import check_clock, read_times
-from tasks.wording import say_count
+from tasks.wording import clean, say_count, say_number
+
+LEAKAGE = "no leakage"
 
 
 @stage("validate")
@@ -47,6 +51,34 @@ def validate_table(
         raise
     _publish(table.findings, loaded.source.location)
     return table
+
+
+def validation_page(
+    findings: Sequence[Finding], suspects: Sequence[Suspect] = (), title: str = "Validation", facts: Mapping[str, object] | None = None
+) -> str:
+    """One self-contained HTML page: no script, no request, readable in the dark and in print. `facts` stand on top, name -> value.
+
+    Whatever the data holds is escaped and stripped of control characters.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        finalize=_harmless,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    failed = [finding for finding in findings if not finding.passed and not (suspects and finding.check == LEAKAGE)]
+    return environment.get_template("validation.html.j2").render(
+        title=title,
+        facts={name: say_number(value) for name, value in (facts or {}).items()},
+        rejected=any(map(is_rejecting, findings)),
+        failed=sorted(failed, key=lambda finding: SEVERITIES.index(finding.severity)),
+        passed=[finding for finding in findings if finding.passed],
+        suspects=suspects,
+    )
 
 
 def _examine(
@@ -169,10 +201,15 @@ def _check_leakage(suspects: Sequence[Suspect], settings: LeakageSettings) -> li
         return []
     expected = f"known before the event; on its own less than {settings.threshold:g} of the way from chance to perfect"
     findings = [
-        Finding("no leakage", suspect.column, "warning", False, expected, f"{suspect.reason} (score {suspect.score:.2f})")
+        Finding(LEAKAGE, suspect.column, "warning", False, expected, f"{suspect.reason} (score {suspect.score:.2f})")
         for suspect in suspects
     ]
-    return findings or [Finding("no leakage", "", "warning", True, expected, "no suspect")]
+    return findings or [Finding(LEAKAGE, "", "warning", True, expected, "no suspect")]
+
+
+def _harmless(value: Any) -> Any:
+    """One clean line for the template to escape; what its own macros made is left alone."""
+    return value if hasattr(value, "__html__") else clean(value)
 
 
 def _publish(findings: Sequence[Finding], where: str) -> None:

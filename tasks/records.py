@@ -298,6 +298,8 @@ class Story:
     """The validation table, also when it rejected the data set and there is no `table`."""
     trigger: str = ""
     """What set the run off, such as `by hand` or `schedule nightly`; empty when nobody knows."""
+    undo: str = ""
+    """The command that puts the champion back that was live before; empty where there is none."""
 
 
 @dataclass(frozen=True)
@@ -306,6 +308,8 @@ class Report:
 
     html: str
     markdown: str
+    plots: dict[str, str] = field(default_factory=dict)
+    """The plots on the page, each as SVG of its own: name -> text."""
 
 
 def format_metric(metric: dict[str, Any]) -> str:

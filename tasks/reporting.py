@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from tasks.chapters import compose_page
 from tasks.plots import plots
 from tasks.records import Report, Story
 from tasks.stage import stage
-from tasks.wording import clean, clean_block, escape_markdown, fence
+from tasks.wording import clean, clean_block, escape_markdown, fence, markdown_link
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,7 +29,7 @@ def render(story: Story, drawn: dict[str, str]) -> Report:
     page = compose_page(story)
     html = _environment("html").get_template("report.html.j2").render(page=page, drawn=drawn)
     markdown = _environment("markdown").get_template("report.md.j2").render(page=page)
-    return Report(html, markdown)
+    return Report(html, markdown, drawn)
 
 
 @cache
@@ -46,7 +46,7 @@ def _environment(language: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"block": clean_html_block, "drawing": _trusted, "raw": _trusted, "fence": partial(_fenced)}
+    environment.filters |= {"block": clean_html_block, "drawing": _trusted, "raw": _trusted, "fence": _fenced, "address": _linked}
     return environment
 
 
@@ -68,6 +68,10 @@ def clean_html_block(text: str) -> Any:
 
 def _fenced(text: str, language: str = "") -> Any:
     return _trusted(fence(text, language))
+
+
+def _linked(address: str) -> Any:
+    return _trusted(markdown_link(address))
 
 
 def _trusted(text: str) -> Any:

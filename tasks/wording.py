@@ -13,8 +13,9 @@ from datetime import datetime
 
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
-MARKDOWN = re.compile(r"[\\*\[\]~$#!]|(?<![^\W_])_|_(?![^\W_])|^[-+=](?=[\s=-]|$)|^\d+[.)](?=\s|$)")
+MARKDOWN = re.compile(r"[\\*\[\]~$]|^#|(?<![^\W_])_|_(?![^\W_])|^[-+=](?=[\s=-]|$)|^\d+[.)](?=\s|$)")
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "`": "&#96;"}
+_IN_ADDRESSES = ":/?#@!$&'+,;=%-._~"
 MINUS = "\u2212"
 NOTHING = "\u2013"
 
@@ -36,6 +37,13 @@ def escape_markdown(text: object, limit: int = 600) -> str:
     return "".join(ENTITIES.get(character, character) for character in marked)
 
 
+def markdown_link(address: str) -> str:
+    """A link to an address, spelled out; what could end it or its table cell is percent-encoded."""
+    from urllib.parse import quote
+
+    return f"[{escape_markdown(address)}](<{quote(clean(address), safe=_IN_ADDRESSES)}>)"
+
+
 def fence(text: str, language: str = "") -> str:
     """A fenced code block that the text itself cannot close."""
     body = clean_block(text).rstrip("\n")
@@ -44,8 +52,8 @@ def fence(text: str, language: str = "") -> str:
     return f"{marks}{language}\n{body}\n{marks}"
 
 
-def say_number(value: object, zeros: bool = False) -> str:
-    """Four significant digits and thousands separators; whole numbers exactly. `zeros` keeps trailing ones, so that columns align."""
+def say_number(value: object, zeros: bool = False, digits: int = 4) -> str:
+    """Significant digits and thousands separators; whole numbers exactly. `zeros` keeps trailing ones, so that columns align."""
     if value is None or isinstance(value, bool | str):
         return NOTHING if value is None else str(value)
     if not isinstance(value, int | float):
@@ -54,7 +62,7 @@ def say_number(value: object, zeros: bool = False) -> str:
         return "not a number" if math.isnan(value) else (f"{MINUS}∞" if value < 0 else "∞")
     if isinstance(value, int) or (abs(value) >= 1000 and abs(value) < 1e15):
         return f"{value:,.0f}".replace("-", MINUS)
-    text = f"{value:#.4g}" if zeros else f"{value:.4g}"
+    text = f"{value:#.{digits}g}" if zeros else f"{value:.{digits}g}"
     return re.sub(r"e([+-])0*(\d+)", lambda found: f"e{found[1].replace('+', '')}{found[2]}", text.rstrip(".")).replace(
         "-", MINUS, text.startswith("-")
     )
@@ -62,12 +70,26 @@ def say_number(value: object, zeros: bool = False) -> str:
 
 def say_difference(value: float) -> str:
     """A signed change."""
-    return ("+" if value > 0 else "") + say_number(float(f"{value:.3g}")) if value else "0"
+    return ("+" if value > 0 else "") + say_number(value, digits=3) if value else "0"
 
 
 def say_count(count: int, noun: str) -> str:
     """`1 row`, `28,104 rows`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def say_size(count: int) -> str:
+    """`140 kB`, `1.2 GB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return say_count(count, "byte")
+
+
+def end_sentence(text: str) -> str:
+    """With a full stop, unless it ends in a mark of its own."""
+    text = text.rstrip()
+    return text if not text or text[-1] in ".!?:" else f"{text}."
 
 
 def say_share(share: float) -> str:

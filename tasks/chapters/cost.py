@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from tasks.chapters.page import Cell, Chapter, Grid, Row
+from tasks.chapters.page import Cell, Chapter, Grid
 from tasks.records import Story
 from tasks.wording import say_duration
 
+OUTSIDE = "between the stages"
+
 
 def tell_cost(story: Story) -> Chapter | None:
-    """Seconds by stage, in the order they ran."""
+    """Seconds by stage in the order they ran, and what no stage accounts for when it is a twentieth or more."""
     stages = {name: spent for name, spent in story.result.seconds.items() if name != "total"}
     if not stages:
         return None
     total = story.result.seconds.get("total", sum(stages.values()))
+    rest = total - sum(stages.values())
+    if rest >= 0.05 * total:
+        stages |= {OUTSIDE: rest}
     longest = max(*stages.values(), 1e-9)
-    rows: tuple[Row, ...] = tuple(
-        (Cell(name), Cell(say_duration(spent), number=True), Cell("", share=spent / longest)) for name, spent in stages.items()
-    )
-    return Chapter("Cost", (f"{say_duration(total)} in all.",), (Grid(("Stage", "Time", ""), rows),))
+    rows = tuple((Cell(name), Cell(say_duration(spent), number=True), Cell("", share=spent / longest)) for name, spent in stages.items())
+    return Chapter("Cost", (f"{say_duration(total)} in all.",), grids=(Grid(("Stage", "Time", ""), rows),))

@@ -10,12 +10,18 @@ Tone = Literal["plain", "good", "bad", "warn", "quiet"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table. `number` aligns right, `code` is a name or value from outside, `share` (0 to 1) draws a bar."""
+    """One cell of a table, and a quiet `note` after it.
+
+    `number` aligns right, `code` is a name or value from outside, `strong` stands out, `share` (0 to 1) draws a bar,
+    `link` makes the text itself an address to follow.
+    """
 
     text: str
+    note: str = ""
     tone: Tone = "plain"
     number: bool = False
     code: bool = False
+    strong: bool = False
     share: float | None = None
     link: bool = False
 
@@ -55,13 +61,13 @@ class Banner:
 
 @dataclass(frozen=True)
 class Chapter:
-    """Sentences, then tables, then plots (by their names in `tasks.plots`); `commands` are shown to be copied."""
+    """Sentences, then commands to copy, then tables, then plots (by their names in `tasks.plots`)."""
 
     title: str
     sentences: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
     grids: tuple[Grid, ...] = ()
     plots: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class Page:
     """The whole report."""
 
     name: str
+    as_of: str
     description: str
     banner: Banner
     facts: tuple[tuple[str, str], ...]
@@ -76,3 +83,8 @@ class Page:
     alerts: tuple[str, ...]
     chapters: tuple[Chapter, ...]
     config: str
+
+
+def name_some(names: list[str], most: int = 12) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -6,9 +6,9 @@ from tasks.chapters.page import Cell, Chapter, Grid, Row
 from tasks.chapters.verdict import compare
 from tasks.metrics import METRICS
 from tasks.records import Evaluation, Story
-from tasks.wording import say_count, say_difference, say_number
+from tasks.wording import NOTHING, end_sentence, say_count, say_difference, say_number
 
-PLOTS = ("roc", "precision-recall", "calibration", "confusion", "residuals", "importance")
+PLOTS = ("roc", "precision_recall", "calibration", "confusion", "classes", "residuals", "residual_distribution", "importance")
 
 
 def tell_scores(story: Story) -> Chapter | None:
@@ -16,42 +16,51 @@ def tell_scores(story: Story) -> Chapter | None:
     evaluation = story.evaluation
     if evaluation is None:
         return None
-    return Chapter("Scores", _sentences(story, evaluation), (_table(evaluation),), PLOTS)
+    return Chapter("Scores", _sentences(story, evaluation), grids=(_table(evaluation),), plots=PLOTS)
 
 
 def _sentences(story: Story, evaluation: Evaluation) -> tuple[str, ...]:
     rows = say_count(evaluation.rows, "row")
-    champion = f" v{story.champion.version}" if story.champion else ""
+    champion = f"champion v{story.champion.version}" if story.champion else "the champion"
     against = {
-        "nobody": f"The challenger alone, on {rows}.",
-        "champion": f"Challenger and champion{champion} on the same {rows}.",
-        "stand-in": f"Challenger and a stand-in for champion{champion} (its settings, refitted) on the same {rows}.",
+        "nobody": f"The challenger alone, on {rows} that it was not trained on.",
+        "champion": f"The challenger and {champion} on the same {rows}, which neither was trained on.",
+        "stand-in": f"The challenger and a stand-in for {champion} (its settings, refitted) on the same {rows}.",
     }
-    return tuple(text for text in (against[evaluation.compared_with], evaluation.note) if text)
+    return tuple(end_sentence(text) for text in (against[evaluation.compared_with], evaluation.note) if text)
 
 
 def _table(evaluation: Evaluation) -> Grid:
     names = sorted(evaluation.challenger, key=lambda name: name != evaluation.metric)
     if not evaluation.champion:
-        rows: tuple[Row, ...] = tuple((_name(name), _value(evaluation.challenger[name])) for name in names)
+        rows: tuple[Row, ...] = tuple((_name(name, evaluation), _value(evaluation.challenger[name])) for name in names)
         return Grid(("Metric", "Challenger"), rows)
-    compared = tuple(_compared(name, evaluation.challenger[name], evaluation.champion.get(name)) for name in names)
+    compared = tuple(_compared(name, evaluation) for name in names)
     other = "Stand-in" if evaluation.compared_with == "stand-in" else "Champion"
-    return Grid(("Metric", "Challenger", other, "Change", ""), compared)
+    return Grid(("Metric", "Challenger", other, "Change", "Challenger is"), compared)
 
 
-def _compared(name: str, now: float, before: float | None) -> Row:
+def _compared(name: str, evaluation: Evaluation) -> Row:
+    now, before = evaluation.challenger[name], evaluation.champion.get(name)
     if before is None:
-        return _name(name), _value(now), _value(None), Cell(""), Cell("")
+        return _name(name, evaluation), _value(now), _value(None), Cell(NOTHING, number=True), Cell("")
     tone = compare(name, now, before)
-    word = {"good": "better", "bad": "worse"}.get(tone, "same" if now == before else "")
-    return _name(name), _value(now), _value(before), Cell(say_difference(now - before), number=True, tone=tone), Cell(word, tone=tone)
+    word = {"good": "better", "bad": "worse"}.get(tone, "as good" if now == before else "")
+    better, worse = tone == "good", tone == "bad"
+    return (
+        _name(name, evaluation),
+        _value(now, strong=better),
+        _value(before, strong=worse),
+        Cell(say_difference(now - before), number=True),
+        Cell(word, tone=tone),
+    )
 
 
-def _name(name: str) -> Cell:
+def _name(name: str, evaluation: Evaluation) -> Cell:
     metric = METRICS.get(name)
-    return Cell(name + (" ↑" if metric and metric.greater_is_better else " ↓" if metric else ""))
+    direction = "" if metric is None else "more is better" if metric.greater_is_better else "less is better"
+    return Cell(name, note=direction, strong=name == evaluation.metric)
 
 
-def _value(value: float | None) -> Cell:
-    return Cell(say_number(value, zeros=True), number=True)
+def _value(value: float | None, strong: bool = False) -> Cell:
+    return Cell(say_number(value, zeros=True), number=True, strong=strong)

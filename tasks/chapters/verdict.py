@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tasks.chapters.page import Banner, Figure, Tone
 from tasks.metrics import METRICS
-from tasks.records import Finding, Story
+from tasks.records import Story
 from tasks.wording import say_count, say_difference, say_duration, say_moment, say_number, say_share
 
 WORDS: dict[str, tuple[str, Tone]] = {
@@ -33,19 +33,20 @@ def _meaning(story: Story) -> str:
 
 def tell_facts(story: Story) -> tuple[tuple[str, str], ...]:
     """Short lines under the name: when it stands, when it started, what set it off, what was trained."""
-    facts = [("As of", _as_of(story.result.as_of)), ("Started", say_moment(story.started))]
+    facts = [("Started", say_moment(story.started))]
     if story.trigger:
-        facts.append(("Set off by", story.trigger))
+        facts.append(("Set off", story.trigger))
     if story.family:
         facts.append(("Model", story.family))
     return tuple(facts)
 
 
-def _as_of(text: str) -> str:
+def tell_as_of(story: Story) -> str:
+    """The instant the retrain stands at."""
     try:
-        return say_moment(datetime.fromisoformat(text))
+        return say_moment(datetime.fromisoformat(story.result.as_of))
     except ValueError:
-        return text
+        return story.result.as_of
 
 
 def tell_figures(story: Story) -> tuple[Figure, ...]:
@@ -61,8 +62,10 @@ def _metric(story: Story) -> Figure | None:
         return None
     if before is None:
         return Figure(metric["name"], say_number(now, zeros=True), "nothing to compare with")
-    change = f"{say_number(before, zeros=True)} before, {say_difference(now - before)}"
-    return Figure(metric["name"], say_number(now, zeros=True), change, compare(metric["name"], now, before))
+    tone = compare(metric["name"], now, before)
+    change = {"good": f"better by {say_number(abs(now - before), digits=3)}", "bad": f"worse by {say_number(abs(now - before), digits=3)}"}
+    note = f"{say_number(before, zeros=True)} before, {change.get(tone, 'no change' if now == before else say_difference(now - before))}"
+    return Figure(metric["name"], say_number(now, zeros=True), note, tone)
 
 
 def compare(name: str, now: float, before: float) -> Tone:
@@ -99,8 +102,3 @@ def tell_alerts(story: Story) -> tuple[str, ...]:
     suspects = story.table.suspects if story.table else ()
     names = ", ".join(suspect.column for suspect in suspects)
     return (f"Leakage suspected: {names}. Each alone predicts the target too well to have been known beforehand.",) if suspects else ()
-
-
-def all_findings(story: Story) -> tuple[Finding, ...]:
-    """The validation table, from wherever the run got to."""
-    return story.findings or (story.table.findings if story.table else ())

@@ -1,0 +1,248 @@
+"""Stories for the report's tests: real data that scikit-learn bundles, real LightGBM models, one story for each way a retrain can end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tasks.metrics import DEFAULTS, score
+from tasks.records import (
+    Champion,
+    Check,
+    Columns,
+    Decision,
+    Evaluation,
+    Finding,
+    Fold,
+    Result,
+    Search,
+    SourceRecord,
+    Split,
+    Story,
+    Table,
+    Target,
+    Trial,
+    Verdict,
+)
+
+AS_OF = "2013-10-01T00:00:00+00:00"
+CONFIG = "name: tumours\nsource:\n  kind: python\n  function: tumours:read\ntarget: benign\ntuning:\n  trials: 20\n"
+BEFORE = {"learning_rate": 0.05, "num_leaves": 7, "min_child_samples": 20, "n_estimators": 40}
+NOW = {"learning_rate": 0.08123, "num_leaves": 12, "min_child_samples": 20, "n_estimators": 60, "reg_lambda": 0.0001234}
+SECONDS = {
+    "load": 0.42,
+    "validate": 1.31,
+    "split": 0.02,
+    "tune": 41.7,
+    "train": 0.9,
+    "evaluate": 0.3,
+    "judge": 0.01,
+    "register": 2.6,
+    "total": 72.4,
+}
+FINDINGS = (
+    Finding("expect_column_values_to_be_between", "mean radius", "warning", False, "5 to 28", "6.98 to 28.11", 1, ("28.11",), 0.01),
+    Finding("expect_column_values_to_not_be_null", "mean area", "critical", True, "no missing values", "0 missing", 0, (), 0.01),
+    Finding("rows", "", "critical", True, "at least 100", "569"),
+)
+LOADERS = {"binary": "load_breast_cancer", "multiclass": "load_digits", "regression": "load_diabetes"}
+
+
+def promoted(task: str = "binary") -> Story:
+    """Tuned, better than the champion, live."""
+    return _trained(task)
+
+
+def first(task: str = "binary") -> Story:
+    """Promoted with no champion before it."""
+    story = _trained(task)
+    assert story.evaluation is not None
+    evaluation = replace(story.evaluation, champion={}, champion_prediction=None, compared_with="nobody", note="")
+    metric = {**story.result.metric, "champion": None}
+    return replace(story, champion=None, evaluation=evaluation, result=replace(story.result, version="1", metric=metric))
+
+
+def kept() -> Story:
+    """Not tuned, worse than the champion: it stays."""
+    story, reason = _trained("binary"), "log_loss 0.13 is worse than the champion's 0.09 by more than the margin 0.01"
+    assert story.evaluation is not None
+    evaluation = replace(
+        story.evaluation,
+        challenger=story.evaluation.champion,
+        champion=story.evaluation.challenger,
+        prediction=story.evaluation.champion_prediction,
+        champion_prediction=story.evaluation.prediction,
+    )
+    metric = {"name": "log_loss", "challenger": evaluation.challenger["log_loss"], "champion": evaluation.champion["log_loss"]}
+    result = replace(story.result, verdict="kept", reason=reason, version=None, tuned=False, metric=metric, hyperparameters=BEFORE)
+    return replace(
+        story,
+        result=result,
+        evaluation=evaluation,
+        search=None,
+        decision=Decision(False, "tuning.when is never; the champion's settings are used"),
+        verdict=Verdict(
+            False, reason, (Check("not worse than the champion", False, reason), Check("floor of roc_auc", True, "0.99 is at least 0.8"))
+        ),
+    )
+
+
+def unchanged() -> Story:
+    """No new rows, same config: nothing was trained."""
+    story = _trained("binary")
+    result = Result(
+        "unchanged",
+        "no new labelled rows since v3 and the same config",
+        "tumours",
+        AS_OF,
+        version="3",
+        seconds={"load": 0.4, "validate": 1.3, "total": 3.1},
+    )
+    return Story(result, story.description, story.started, CONFIG, story.source, story.table, champion=story.champion, findings=FINDINGS)
+
+
+def data_rejected() -> Story:
+    """A critical expectation failed."""
+    reason = "mean area: 31 of 569 rows are missing, none may be (expect_column_values_to_not_be_null)"
+    missing = Finding(
+        "expect_column_values_to_not_be_null",
+        "mean area",
+        "critical",
+        False,
+        "no missing values",
+        "31 missing (5.4 %)",
+        31,
+        ("row 17", "row 40"),
+        0.01,
+    )
+    result = Result("data_rejected", reason, "tumours", AS_OF, seconds={"load": 0.4, "validate": 1.3, "total": 2.2}, mlflow_run_id="4" * 32)
+    story = _trained("binary")
+    return Story(
+        result,
+        story.description,
+        story.started,
+        CONFIG,
+        story.source,
+        champion=story.champion,
+        findings=(*FINDINGS[:1], missing, FINDINGS[2]),
+    )
+
+
+def failed() -> Story:
+    """Every trial failed: nothing to judge."""
+    story, error = _trained("binary"), "lightgbm.basic.LightGBMError: bad allocation"
+    trials = tuple(Trial(number, "failed", NOW, None, (), 0.1, error) for number in range(3))
+    search = Search("log_loss", trials, None, "3 failures in a row", 0.4)
+    result = Result(
+        "failed", f"no trial finished; the last said {error}", "tumours", AS_OF, seconds={"load": 0.4, "tune": 0.4, "total": 1.9}
+    )
+    return replace(story, result=result, search=search, evaluation=None, verdict=None, importance={})
+
+
+EVERY = {
+    "promoted": promoted,
+    "multiclass": lambda: promoted("multiclass"),
+    "regression": lambda: promoted("regression"),
+    "first": first,
+    "kept": kept,
+    "unchanged": unchanged,
+    "data_rejected": data_rejected,
+    "failed": failed,
+}
+
+
+@cache
+def _trained(task: Any) -> Story:
+    frame, target, truth, predictions, importance = _fit(task)
+    rows = np.arange(len(frame))
+    train, test = rows[rows % 3 > 0], rows[rows % 3 == 0]
+    challenger, champion = (score(DEFAULTS[task], truth, prediction) for prediction in predictions)
+    metric = DEFAULTS[task][0]
+    note = f"{metric} {challenger[metric]:.4f} against {champion[metric]:.4f}, within the margin"
+    story_verdict = Verdict(True, note, (Check("not worse than the champion", True, note), Check(f"floor of {metric}", True, "none set")))
+    search = _search(metric)
+    result = Result(
+        "promoted",
+        note,
+        "tumours",
+        AS_OF,
+        version="4",
+        tuned=True,
+        tune_reason="tuning.when is always",
+        hyperparameters=NOW,
+        metric={"name": metric, "challenger": challenger[metric], "champion": champion[metric]},
+        seconds=SECONDS,
+        rows={"train": len(train), "test": len(test)},
+        mlflow_run_id="0123456789abcdef" * 2,
+        prefect_flow_run_id="01234567-89ab-cdef-0123-456789abcdef",
+        look={"MLflow": "http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning", "pages": "evertune ui"},
+    )
+    columns = Columns(target, dict.fromkeys(map(str, frame.columns), "number"), left_out={"patient": "every value is different"})
+    return Story(
+        result,
+        "Is a tumour benign?",
+        datetime(2026, 11, 2, 6, 30, tzinfo=UTC),
+        CONFIG,
+        SourceRecord("python", "tumours:read", len(frame) + 30, 31, 140_000, "9f2c0d1e8a7b6c5d"),
+        Table(frame, columns, "aa11bb22cc33dd44", FINDINGS, unlabelled=12, after_cut=18),
+        Split(
+            (Fold(train[:100], train[100:200]),),
+            train,
+            test,
+            "Rows fall into buckets by a hash of their key: 80 % to train on, 20 % to test on.",
+        ),
+        Decision(True, "tuning.when is always"),
+        search,
+        Evaluation(metric, challenger, champion, len(test), "champion", "", truth, *predictions),
+        story_verdict,
+        Champion("tumours", "3", "models:/tumours/3", "f" * 32, None, "c", "d", "s", "lightgbm", BEFORE, {"family": "lightgbm"}),
+        "lightgbm",
+        importance,
+        FINDINGS,
+        "by hand",
+    )
+
+
+def _fit(task: Any) -> Any:
+    """Challenger and champion on two thirds of the rows; truth and both predictions on the rest."""
+    import sklearn.datasets
+    from lightgbm import LGBMClassifier, LGBMRegressor
+
+    data = getattr(sklearn.datasets, LOADERS[task])(as_frame=True)
+    frame, truth = data.data, data.target.to_numpy(dtype=np.float64)
+    test = np.arange(len(frame)) % 3 == 0
+    kind = LGBMRegressor if task == "regression" else LGBMClassifier
+    models = [kind(**settings, verbose=-1, n_jobs=1).fit(frame[~test].to_numpy(), truth[~test]) for settings in (NOW, BEFORE)]
+    predictions = [
+        np.asarray(model.predict(frame[test].to_numpy()) if task == "regression" else model.predict_proba(frame[test].to_numpy()))
+        for model in models
+    ]
+    if task == "binary":
+        predictions = [prediction[:, 1] for prediction in predictions]
+    gain = models[0].booster_.feature_importance("gain")
+    importance = pd.Series(gain / gain.sum(), map(str, frame.columns)).sort_values(ascending=False).to_dict()
+    classes = () if task == "regression" else tuple(str(name) for name in data.target_names)
+    return frame, Target("benign", task, classes), truth[test], predictions, importance
+
+
+def _search(metric: str) -> Search:
+    """Twenty trials that get better, as searches do; every fourth pruned, one failed."""
+    random = np.random.default_rng(0)
+    sign = 1.0 if metric == "log_loss" else 40.0
+    trials = []
+    for number in range(20):
+        value = sign * float(0.1 + 0.15 * np.exp(-number / 6) + 0.02 * random.random() + 0.6 * (number == 1))
+        if number == 7:
+            trials.append(Trial(number, "failed", NOW, None, (), 0.2, "LightGBMError: Check failed: (num_leaves) > (1)"))
+        elif number % 4 == 3:
+            trials.append(Trial(number, "pruned", NOW, None, (value * 1.05,), 0.7))
+        else:
+            trials.append(Trial(number, "finished", NOW, value, (value * 0.98, value, value * 1.02), 2.1))
+    finished = [trial for trial in trials if trial.value is not None]
+    best = min(finished, key=lambda trial: trial.value or 0.0)
+    return Search(metric, tuple(trials), best, "20 trials", 41.2)

@@ -55,7 +55,7 @@ def single_scores(frame: pd.DataFrame, target: Target, features: Mapping[str, Co
     first = np.arange(len(chosen)) < len(chosen) // 2
     sample = frame.iloc[chosen]
     outcome = _outcome(sample[target.column], target)
-    measure = _r2 if target.task == "regression" else _distance_from_chance
+    measure = r2 if target.task == "regression" else distance_from_chance
     scores = {}
     for name, kind in features.items():
         guess = np.empty_like(outcome)
@@ -109,7 +109,7 @@ def _rates(codes: NDArray[np.intp], outcome: Floats, train: NDArray[np.bool_]) -
     return np.asarray(rates[codes[~train]])
 
 
-def _distance_from_chance(truth: Floats, guess: Floats) -> float:
+def distance_from_chance(truth: Floats, guess: Floats) -> float:
     """2 AUC - 1, at least 0; ties count half. Mann and Whitney's U over the number of pairs."""
     _, levels = np.unique(guess, return_inverse=True)
     positive, total = np.bincount(levels, weights=truth), np.bincount(levels)
@@ -122,7 +122,7 @@ def _distance_from_chance(truth: Floats, guess: Floats) -> float:
     return max(0.0, 2 * auc - 1)
 
 
-def _r2(truth: Floats, guess: Floats) -> float:
+def r2(truth: Floats, guess: Floats) -> float:
     spread = float(((truth - truth.mean()) ** 2).sum())
     return max(0.0, 1 - float(((truth - guess) ** 2).sum()) / spread) if spread else 0.0
 

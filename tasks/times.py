@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from tasks.columns import ISO_DATE, content_of
-from tasks.findings import row_examples, say_rows, say_value
+from tasks.findings import row_examples, say_rows
 from tasks.records import Finding
+from tasks.wording import say_moment
 
 ZONED = r"^.{10}[T ].*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 EXPECTED = "an instant in each row: a datetime, or ISO 8601 text such as 2013-01-31T10:00:00Z"
@@ -30,7 +31,7 @@ def read_times(frame: pd.DataFrame, column: str, key: Sequence[str]) -> tuple[pd
     if missing.any():
         problem = f"{say_rows(int(missing.sum()), len(frame))} without one"
         return None, _unreadable(frame, column, problem, frame.index[missing], int(missing.sum()), key)
-    observed = f"{say_value(times.min())} to {say_value(times.max())}"
+    observed = f"{say_moment(times.min())} to {say_moment(times.max())}"
     return times, Finding("time is readable", column, "critical", True, EXPECTED, observed)
 
 
@@ -39,7 +40,7 @@ def check_clock(times: pd.Series, frame: pd.DataFrame, now: datetime, tolerance:
     column = str(times.name)
     limit = pd.Timestamp(now) + tolerance
     future = times > limit
-    findings = [_clocked("time is not in the future", f"times up to {say_value(limit.floor('s'))}", future, frame, column, key)]
+    findings = [_clocked("time is not in the future", f"times up to {say_moment(limit)}", future, frame, column, key)]
     zero = times == UNIX_EPOCH
     if zero.any() and not ((times - UNIX_EPOCH).abs().between(pd.Timedelta("1s"), pd.Timedelta("366D"))).any():
         expected = "no missing time in disguise (0 is 1970-01-01T00:00:00Z)"

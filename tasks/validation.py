@@ -15,14 +15,14 @@ from tasks.columns import check_declared, check_presence, check_values, find_fea
 from tasks.digests import digest
 from tasks.errors import DataRejected
 from tasks.expectations import run_expectations
-from tasks.findings import SEVERITIES, finding_rows, is_rejecting, rejection, row_examples, say_rows, say_value
+from tasks.findings import SEVERITIES, finding_rows, is_rejecting, rejection, row_examples, say_rows
 from tasks.labels import read_target
 from tasks.leakage import find_suspects
 from tasks.records import Columns, Finding, LoadedTable, Suspect, Table
 from tasks.settings import LeakageSettings, TableSettings, ValidationSettings
 from tasks.stage import stage
 from tasks.times import check_clock, read_times
-from tasks.wording import clean, say_count, say_number
+from tasks.wording import clean, say_count, say_moment, say_number
 
 LEAKAGE = "no leakage"
 
@@ -141,9 +141,9 @@ def _before_cut(
     cut = pd.Timestamp(as_of - columns.label_delay)
     seen = (times < cut).to_numpy()
     observed = (
-        f"{len(frame):,} rows, all later: the first at {say_value(times.min())}" if not seen.any() else say_rows(seen.sum(), len(frame))
+        f"{len(frame):,} rows, all later: the first at {say_moment(times.min())}" if not seen.any() else say_rows(seen.sum(), len(frame))
     )
-    expected = f"rows before {say_value(cut)} (as-of, less the label delay)"
+    expected = f"rows before {say_moment(cut)} (as-of, less the label delay)"
     findings.append(Finding("rows before the as-of date", name, "critical", bool(seen.any()), expected, observed))
     if not seen.any():
         return None, findings

@@ -20,7 +20,7 @@ from tasks.homes import VARIABLE, Home
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 180.0  # a first migration on a slow disk
-FLUSH_SECONDS = 10.0
+FLUSH_SECONDS = 5.0
 
 
 @contextmanager

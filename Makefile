@@ -19,7 +19,7 @@ retrain: setup  ## retrain flights, with about a minute of tuning
 	@$(BIN)/evertune run configs/flights.yaml --as-of $(AS_OF) --tune always
 
 test: setup  ## every check and every test
-	@sh deploy/test.sh
+	@sh tests/run.sh
 
 lint: setup  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.profiling import propose_expectations, render_expectations
+
 from configs.reading import read_config
 from configs.schema import RetrainConfig
 from tasks.expectations import check_expectations
 from tasks.loading import load_table
 from tasks.metrics import DEFAULTS, find_metric
 from tasks.models.spaces import describe
-from tasks.profiling import propose_expectations, render_expectations
 from tasks.records import Columns, LoadedTable, Table
 from tasks.searches import find_search
 from tasks.splitting import split_table
@@ -30,7 +31,7 @@ def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
     metric = find_metric(config.metric or DEFAULTS[task][0], task)
     lines = {
         "config": f"{path}: no fault found",
-        "source": f"{loaded.source.location}: {loaded.source.rows:,} rows, {loaded.source.columns} columns, {loaded.source.bytes / 1e6:.0f} MB",
+        "source": f"{(read := loaded.source).location}: {read.rows:,} rows, {read.columns} columns, {read.bytes / 1e6:.0f} MB",
         "rows": f"{len(table.frame):,} usable before {as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         f" ({table.after_cut:,} later, {table.unlabelled:,} without a label)",
         "checks": _checks(table),
@@ -78,8 +79,9 @@ def _search(config: RetrainConfig, table: Table) -> dict[str, str]:
     if config.tuning.when == "never":
         return {"tuning": "never: the champion's hyperparameters, or the config's when there is none"}
     space = config.model.searched(table.columns.target.task)
-    limits = [f"{config.tuning.trials} trials" if config.tuning.trials else "", f"{config.tuning.minutes:g} minutes" if config.tuning.minutes else ""]
-    most = f", at most {config.tuning.trials * config.split.folds:,} fits" if config.tuning.trials else ""
+    trials, minutes = config.tuning.trials, config.tuning.minutes
+    limits = [f"{trials} trials" if trials else "", f"{minutes:g} minutes" if minutes else ""]
+    most = f", at most {trials * config.split.folds:,} fits" if trials else ""
     return {
         "tuning": f"{config.tuning.search} over {len(space)} parameters, until {' or '.join(filter(None, limits))}{most}",
         **{f"  {name}": describe(parameter) for name, parameter in space.items()},

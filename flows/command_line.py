@@ -26,6 +26,7 @@ EXIT_CODES = """exit codes: 0 done (promoted, kept, unchanged: the summary says 
 EMBEDDED = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "evertune",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",

@@ -10,10 +10,9 @@ from importlib.metadata import version
 from typing import Any
 
 import yaml
-from tasks.artifacts import publish_link, publish_markdown
-from tasks.validation import validation_page
 
 from configs.schema import RetrainConfig
+from tasks.artifacts import publish_link, publish_markdown
 from tasks.errors import DataRejected, EvertuneError
 from tasks.homes import Home
 from tasks.models.model import Fitted, Model
@@ -22,6 +21,7 @@ from tasks.registry import SETTINGS_FILE, Prior
 from tasks.reporting import write_report
 from tasks.stage import Timing
 from tasks.tracking import Run, prefixed
+from tasks.validation import validation_page
 
 ANSWERED_BY = "evertune.answered_by"
 
@@ -58,7 +58,6 @@ class Journal:
         self.add(table=table, findings=table.findings)
         prior = [found.version if found else "-" for found in (self.prior.champion, self.prior.later)]
         self.identity = _hash(self.config.model_name, table.digest, self.config.digest(), *prior)
-        self.result["rows"] = {"seen": len(table.frame)}
         source = self.told["source"]
         self.run.data_set(source, table)
         self.run.tags({"evertune.identity": self.identity, "evertune.data_digest": table.digest, "evertune.source": source.location})

@@ -13,7 +13,6 @@ from prefect import flow
 from prefect.client.schemas import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
-from tasks.validation import validate_table
 
 from configs.reading import read_config
 from configs.schema import RetrainConfig
@@ -36,6 +35,7 @@ from tasks.stage import timed
 from tasks.tracking import connect, open_run
 from tasks.training import refit_model, train_model, train_stand_in
 from tasks.tuning import tune_model
+from tasks.validation import validate_table
 
 
 @flow(name="retrain", persist_result=False, validate_parameters=True)

@@ -240,7 +240,7 @@ class Result:
     hyperparameters: Hyperparameters = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=lambda: {"train": 0, "test": 0})
     mlflow_run_id: str | None = None
     prefect_flow_run_id: str | None = None
     report: str | None = None

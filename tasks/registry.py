@@ -16,7 +16,7 @@ from tasks.errors import Conflict, TrainingFailed
 from tasks.models.model import Fitted
 from tasks.records import Champion, Floats
 from tasks.serving import answer, category_text
-from tasks.tracking import Run, Tracker
+from tasks.tracking import Run, Tracker, signature
 
 ALIAS = "champion"
 SETTINGS_FILE = "best_hyperparameters.json"
@@ -37,9 +37,9 @@ def find_prior(tracker: Tracker, name: str, cut: datetime | None) -> Prior:
     """
     live, versions = _versions(tracker, name)
     promoted = [
-        _champion(version, version.version == live)
+        _champion(version, str(version.version) == live)
         for version in versions
-        if "evertune.promoted" in version.tags or version.version == live
+        if "evertune.promoted" in version.tags or str(version.version) == live
     ]
     current = next((champion for champion in promoted if champion.live), None)
     if promoted and current is None:
@@ -83,7 +83,7 @@ def save_model(run: Run, fitted: Fitted, example: pd.DataFrame, name: str, metad
     Saved without pickle: a models-from-code pyfunc around the family's native files and a JSON plan.
     """
     import mlflow.pyfunc
-    from mlflow.models import Model, infer_signature
+    from mlflow.models import Model
 
     sample = to_serve(example, fitted)
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def save_model(run: Run, fitted: Fitted, example: pd.DataFrame, name: str, metad
             model_id=logged.model_id,
             python_model=str(code),
             artifacts={"model": str(Path(folder) / "model")},
-            signature=infer_signature(sample, answer_of(fitted, sample)),
+            signature=signature(sample, answer_of(fitted, sample)),
             input_example=sample.head(3),
             pip_requirements=_requirements(fitted),
             metadata=metadata,
@@ -185,8 +185,6 @@ def _versions(tracker: Tracker, name: str) -> tuple[str | None, list[Any]]:
             return None, []
         raise
     found = tracker.client.search_model_versions(f"name = '{name}'", max_results=10_000)
-    for version in found:
-        version.version = str(version.version)
     live = aliases.get(ALIAS)
     return None if live is None else str(live), sorted(found, key=lambda version: -int(version.version))
 
@@ -196,7 +194,7 @@ def _champion(version: Any, live: bool) -> Champion:
     through = tags.get("evertune.trained_through")
     return Champion(
         name=version.name,
-        version=version.version,
+        version=str(version.version),
         uri=version.source,
         run_id=version.run_id or "",
         trained_through=datetime.fromisoformat(through) if through else None,

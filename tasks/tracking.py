@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ from tasks.records import Scores, SourceRecord, Table, Trial
 from tasks.stage import Timing
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
 
 BATCH = 100
 LONGEST_TAG = 5000
@@ -81,15 +84,19 @@ class Run:
 
     def data_set(self, source: SourceRecord, table: Table) -> None:
         """The rows this retrain saw: schema from a small head, digest over all of them."""
-        import mlflow.data
-        from mlflow.entities import DatasetInput, InputTag
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
         head = table.frame.head(100)
-        found = mlflow.data.from_pandas(
-            head, source=source.location, name=source.kind, targets=table.columns.target.column, digest=table.digest
+        zoned = {name: head[name].dt.tz_localize(None) for name in head.select_dtypes("datetimetz")}  # MLflow knows no zones
+        columns = signature(head.assign(**zoned)).inputs.to_dict()
+        described = Dataset(
+            name=source.kind,
+            digest=table.digest,
+            source_type=source.kind,
+            source=json.dumps({"location": source.location, "digest": source.digest, "rows": source.rows}),
+            schema=json.dumps({"mlflow_colspec": columns}),
+            profile=json.dumps({"num_rows": len(table.frame), "num_columns": len(table.frame.columns)}),
         )
-        described = found._to_mlflow_entity()
-        described.profile = json.dumps({"num_rows": len(table.frame), "num_columns": len(table.frame.columns)})
         self.client.log_inputs(self.id, [DatasetInput(described, [InputTag("mlflow.data.context", "training")])])
 
     def trial(self, name: str, trial: Trial, metric: str) -> None:
@@ -160,6 +167,15 @@ def open_run(tracker: Tracker, name: str, tags: Mapping[str, Any], timing: Timin
         tracker.client.set_terminated(run.id, "KILLED")
         raise
     tracker.client.set_terminated(run.id, "FINISHED")
+
+
+def signature(inputs: pd.DataFrame, outputs: pd.DataFrame | None = None) -> ModelSignature:
+    """MLflow's signature of these frames, without its advice on whole numbers: ours never have missing values."""
+    from mlflow.models import infer_signature
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*integer column.*")
+        return infer_signature(inputs, outputs)
 
 
 def prefixed(prefix: str, scores: Scores) -> Scores:

@@ -65,12 +65,10 @@ def tune_model(
         opened.enqueue_trial(defaults(space))  # the family's own defaults come first, and are never pruned
     trials = [_past_trial(trial) for trial in opened.get_trials(deepcopy=False) if trial.state.name in STATES]
     deadline = math.inf if settings.minutes is None else started + 60 * settings.minutes
-    stopped_by = "an empty search space" if not space and trials else ""
-    while not stopped_by:
+    while not (stopped_by := _limit_reached(trials, settings, deadline, space)):
         trial = _run_trial(opened, space, folds, model, fitting, settings.prune)
         trials.append(trial)
         record(trial)
-        stopped_by = _limit_reached(trials, settings, deadline, space)
     best = min(
         (trial for trial in trials if trial.state == "finished"), key=lambda trial: fitting.metric.loss(trial.value or 0.0), default=None
     )
@@ -167,6 +165,8 @@ def _suggest(trial: Any, space: Space) -> Hyperparameters:
 
 def _limit_reached(trials: list[Trial], settings: TuningSettings, deadline: float, space: Space) -> str:
     """Which limit ends the search now; empty while none does."""
+    if not trials:
+        return ""  # whatever the limits, one trial is run: training needs its settings
     if not space:
         return "an empty search space"
     if len(trials) >= HOPELESS and all(trial.state == "failed" for trial in trials):

@@ -26,3 +26,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "EVERTUNE_STUDIES_URL"):
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+pytest_plugins = ["tests.servers", "tests.stores"]

@@ -1,0 +1,63 @@
+"""Fixtures around a real MLflow store on SQLite: migrated once for the whole run, copied for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from tasks.homes import Home
+from tasks.records import Result
+from tests.small import small_config
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow database, which takes seconds to make; tests work on copies."""
+    from tasks.tracking import connect
+
+    home = Home.named(tmp_path_factory.mktemp("migrated"))
+    home.prepare()
+    given = os.environ.pop("MLFLOW_TRACKING_URI", None)
+    connect(home, "template")
+    if given is not None:
+        os.environ["MLFLOW_TRACKING_URI"] = given
+    return home.root / "mlflow.db"
+
+
+@pytest.fixture
+def store(home: Path, migrated_store: Path) -> Home:
+    """This test's home, with an MLflow store in it."""
+    made = Home.from_environment()
+    shutil.copy(migrated_store, made.root / "mlflow.db")
+    return made
+
+
+@pytest.fixture
+def client(store: Home) -> MlflowClient:
+    return MlflowClient(store.mlflow_url)
+
+
+Retrain = Callable[..., Result]
+
+
+@pytest.fixture
+def retrain_shop(store: Home, tmp_path: Path) -> Iterator[Retrain]:
+    """Retrain the small example without Prefect: `retrain_shop(day=120, table=..., force=..., **config changes)`."""
+    from configs.reading import read_config
+    from flows.retrain import run_retrain
+    from tests.small import at_day
+
+    def retrain(day: int = 120, table: pd.DataFrame | None = None, force: bool = False, **changes: Any) -> Result:
+        path = small_config(tmp_path / "shop", table, **changes)
+        as_of: datetime = at_day(day)
+        return run_retrain(read_config(path), as_of, force)
+
+    return retrain

@@ -17,6 +17,7 @@ from tasks.wording import clean, say_count, say_share
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 EXAMPLES = 5
 LONGEST = 60
+LONGEST_LINE = 1500
 
 
 def rejection(findings: Sequence[Finding], where: str) -> DataRejected:
@@ -34,7 +35,7 @@ def describe(finding: Finding) -> str:
     """One line: column, check, what was expected, what was there, how many rows, a few of them."""
     name = f"{finding.column}: {finding.check}" if finding.column else finding.check
     examples = f"; such as {', '.join(finding.examples)}" if finding.examples else ""
-    return f"{name}: expected {finding.expected}; got {finding.observed}{examples}"
+    return clean(f"{name}: expected {finding.expected}; got {finding.observed}{examples}", LONGEST_LINE)
 
 
 def finding_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -44,12 +45,12 @@ def finding_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
         {
             "result": "passed" if finding.passed else "failed",
             "severity": finding.severity,
-            "column": finding.column,
-            "check": finding.check,
-            "expected": finding.expected,
-            "observed": finding.observed,
+            "column": clean(finding.column),
+            "check": clean(finding.check),
+            "expected": clean(finding.expected),
+            "observed": clean(finding.observed),
             "failed rows": finding.failed_rows,
-            "examples": ", ".join(finding.examples),
+            "examples": clean(", ".join(finding.examples)),
         }
         for finding in ranked
     ]
@@ -59,9 +60,9 @@ def row_examples(frame: pd.DataFrame, labels: Iterable[Any], columns: Sequence[s
     """`400 (row 4, flight=1545)`: a few failing rows. `labels` are the frame's index, the rows' positions in the source from 0."""
     texts = []
     for label in list(labels)[:EXAMPLES]:
-        row = frame.loc[label]
-        values = " / ".join(say_value(row[name]) for name in columns)
-        place = ", ".join([f"row {int(label) + 1:,}", *(f"{name}={say_value(row[name])}" for name in key if name not in columns)])
+        values = " / ".join(say_value(frame.at[label, name]) for name in columns)
+        names = [name for name in key if name in frame and name not in columns]
+        place = ", ".join([f"row {int(label) + 1:,}", *(f"{name}={say_value(frame.at[label, name])}" for name in names)])
         texts.append(f"{values} ({place})" if values else place)
     return tuple(texts)
 

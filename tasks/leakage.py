@@ -15,7 +15,9 @@ from tasks.records import Floats, Suspect, Target
 from tasks.settings import ColumnKind, LeakageSettings
 from tasks.wording import say_share
 
-MOST_ROWS = 50_000
+MOST_ROWS, FEWEST_ROWS = 50_000, 2_000
+MOST_CELLS = 2_500_000
+"""Wide tables are judged on fewer rows, so that the time does not grow with the columns."""
 MOST_CLASSES = 20
 DEPTH = 6
 SMOOTHING = 10.0
@@ -47,11 +49,12 @@ def find_suspects(
 def single_scores(frame: pd.DataFrame, target: Target, features: Mapping[str, ColumnKind]) -> dict[str, float]:
     """How far each column alone gets from chance (0) to perfect (1): 2 AUC - 1 (mean over classes, one against the rest), or R2.
 
-    Two halves of at most 50,000 rows predict each other: a shallow tree on a number or date, smoothed rates on a category.
+    Two halves of at most 50,000 rows (fewer where there are more than 50 columns) predict each other: a shallow tree on a number or date, smoothed rates on a category.
     The same rows give the same scores.
     """
     random = np.random.default_rng(0)
-    chosen = random.permutation(len(frame))[:MOST_ROWS]
+    most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_CELLS // max(1, len(features))))
+    chosen = random.permutation(len(frame))[:most]
     first = np.arange(len(chosen)) < len(chosen) // 2
     sample = frame.iloc[chosen]
     outcome = _outcome(sample[target.column], target)

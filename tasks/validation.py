@@ -129,6 +129,8 @@ def _before_cut(
     frame: pd.DataFrame, columns: TableSettings, settings: ValidationSettings, as_of: datetime, now: datetime
 ) -> tuple[pd.DataFrame | None, list[Finding]]:
     """The rows that a retrain at `as_of` may see, their time in UTC; None when there is no telling or no such row."""
+    if frame.empty:
+        return None, [Finding("there are rows", "", "critical", False, "at least one row and one column", "none")]
     if columns.time is None:
         return frame, []
     name = columns.time.column
@@ -214,4 +216,4 @@ def _harmless(value: Any) -> Any:
 
 def _publish(findings: Sequence[Finding], where: str) -> None:
     failed = sum(not finding.passed for finding in findings)
-    publish_table("validation", finding_rows(findings), f"{where}: {failed} of {say_count(len(findings), 'check')} failed")
+    publish_table("validation", finding_rows(findings), clean(f"{where}: {failed} of {say_count(len(findings), 'check')} failed"))

@@ -1,0 +1,367 @@
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks import artifacts
+from tasks.digests import digest
+from tasks.errors import ConfigError, DataRejected
+from tasks.findings import finding_rows
+from tasks.records import Finding, Suspect, Table, Target
+from tasks.settings import Expectation, LeakageSettings, TableSettings, ValidationSettings
+from tasks.validation import validate_table, validation_page
+from tests.flights import FLIGHTS, KEY, all_flights, flights_between, loaded
+
+ROWS = 300
+START = pd.Timestamp("2013-01-01", tz="UTC")
+AS_OF = datetime(2013, 2, 1, tzinfo=UTC)
+NOW = datetime(2013, 3, 1, tzinfo=UTC)
+TIMED = TableSettings(target="y", time="when", key=("id",))  # type: ignore[arg-type]
+
+
+def rows(**changes: Any) -> pd.DataFrame:
+    """300 hourly rows from 2013-01-01 on, a harmless number and a harmless category, two classes."""
+    random = np.random.default_rng(0)
+    columns = {
+        "id": [f"id{row}" for row in range(ROWS)],
+        "when": START + pd.to_timedelta(np.arange(ROWS), unit="h"),
+        "number": random.normal(size=ROWS),
+        "category": random.choice(["a", "b", "c"], ROWS),
+        "y": random.integers(0, 2, ROWS),
+    }
+    return pd.DataFrame({**columns, **changes})
+
+
+def validate(
+    frame: pd.DataFrame,
+    columns: TableSettings = TIMED,
+    as_of: datetime = AS_OF,
+    now: datetime = NOW,
+    keep: tuple[str, ...] = (),
+    **settings: Any,
+) -> Table:
+    return validate_table(loaded(frame), columns, ValidationSettings(**settings), as_of, now, keep)
+
+
+def rejected(frame: pd.DataFrame, columns: TableSettings = TIMED, **arguments: Any) -> DataRejected:
+    with pytest.raises(DataRejected) as caught:
+        validate(frame, columns, **arguments)
+    return caught.value
+
+
+def failed(findings: tuple[Finding, ...], severity: str = "critical") -> list[tuple[str, str]]:
+    return [(finding.check, finding.column) for finding in findings if not finding.passed and finding.severity == severity]
+
+
+class TestAccepted:
+    """What comes out of a table that is fit to train on."""
+
+    def test_the_table_holds_used_columns_in_time_order_with_their_roles(self) -> None:
+        shuffled = rows(old=1, note="x").sample(frac=1, random_state=0)
+        table = validate(shuffled, TIMED.changed(columns={"note": "ignore"}))
+        assert table.columns.target == Target("y", "binary", (0, 1))
+        assert table.columns.features == {"category": "category", "number": "number"}
+        assert (table.columns.time, table.columns.key) == ("when", ("id",))
+        assert set(table.columns.left_out) == {"old", "note"}
+        assert list(table.frame) == ["category", "id", "number", "when", "y"]
+        assert list(table.frame.index) == list(range(ROWS))
+        assert table.frame["when"].is_monotonic_increasing
+        assert list(table.frame["id"]) == [f"id{row}" for row in range(ROWS)]
+
+    def test_rows_at_the_same_time_keep_their_order(self) -> None:
+        frame = rows(when=[START + pd.Timedelta(hours=1 - row % 2) for row in range(ROWS)])
+        assert list(validate(frame).frame["id"].head(3)) == ["id1", "id3", "id5"]
+
+    def test_rows_without_a_time_column_keep_their_order(self) -> None:
+        frame = rows().drop(columns="when").sample(frac=1, random_state=0)
+        table = validate(frame, TableSettings(target="y", key=("id",)))
+        assert list(table.frame["id"]) == list(frame["id"])
+        assert table.newest is None
+
+    def test_the_digest_is_of_exactly_these_rows_in_any_order(self) -> None:
+        table, shuffled = validate(rows()), validate(rows().sample(frac=1, random_state=0)[["y", "number", "when", "category", "id"]])
+        assert table.digest == shuffled.digest == digest(table.frame)
+        assert table.digest != validate(rows()[1:]).digest
+        pd.testing.assert_frame_equal(table.frame, shuffled.frame)
+
+    def test_text_times_and_datetimes_give_the_same_table(self) -> None:
+        text = rows()
+        text["when"] = text["when"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert validate(text).digest == validate(rows()).digest
+
+    def test_the_source_frame_is_left_alone(self) -> None:
+        frame = rows(when=[f"2013-01-{1 + row % 28:02d}" for row in range(ROWS)], y=[1.0, None] * (ROWS // 2)).set_index("id", drop=False)
+        frame.loc[frame.index[::4], "y"] = 0.0
+        before = frame.copy(deep=True)
+        validate(frame)
+        pd.testing.assert_frame_equal(frame, before)
+
+    def test_a_column_that_must_stay_stays_though_it_is_no_feature(self) -> None:
+        frame = rows(shop=[f"shop {row}" for row in range(ROWS)])
+        table = validate(frame, TIMED.changed(max_categories=10), keep=("shop",))
+        assert "shop" in table.frame
+        assert "shop" not in table.columns.features
+        assert failed(rejected(rows(), keep=("shop",)).findings) == [("columns are there", "shop")]
+
+    def test_every_check_is_in_the_findings(self) -> None:
+        checks = [finding.check for finding in validate(rows()).findings]
+        assert checks == [
+            "columns are there", "time is readable", "time is not in the future", "rows before the as-of date", "key is complete",
+            "key is unique", "labels are known", "enough rows", "target is finite", "target is not constant", "task fits the target",
+            "no leakage",
+        ]  # fmt: skip
+
+    def test_nullable_and_categorical_columns_go_through(self) -> None:
+        frame = rows()
+        frame["number"] = frame["number"].astype("Float64")
+        frame["category"] = frame["category"].astype("category")
+        frame["flag"] = pd.array([True, False, None] * 100, dtype="boolean")
+        frame["y"] = frame["y"].astype("Int64")
+        table = validate(frame)
+        assert table.columns.features == {"category": "category", "flag": "number", "number": "number"}
+        assert str(table.frame["y"].dtype) == "int64"
+
+
+class TestCut:
+    """Which rows a retrain may see."""
+
+    def test_a_row_at_the_cut_itself_is_not_seen(self) -> None:
+        table = validate(rows(), as_of=datetime(2013, 1, 8, tzinfo=UTC))
+        assert (len(table.frame), table.after_cut) == (7 * 24, ROWS - 7 * 24)
+        assert table.newest == datetime(2013, 1, 7, 23, tzinfo=UTC)
+
+    def test_the_label_delay_moves_the_cut(self) -> None:
+        delayed = TIMED.changed(time={"column": "when", "label_delay": "36h"})
+        assert len(validate(rows(), delayed, as_of=datetime(2013, 1, 8, tzinfo=UTC)).frame) == 7 * 24 - 36
+
+    def test_nothing_after_the_cut_can_change_the_table(self) -> None:
+        early = datetime(2013, 1, 8, tzinfo=UTC)
+        spoilt = rows()
+        spoilt.loc[200:, "number"] = np.inf
+        spoilt.loc[200:, "category"] = None
+        spoilt.loc[200:, "y"] = 7
+        spoilt.loc[200:, "id"] = "id0"
+        noted = {"expectations": (Expectation(type="expect_column_values_to_be_between", column="number", max_value=100),)}
+        assert validate(spoilt, as_of=early, **noted).digest == validate(rows(), as_of=early).digest
+
+    def test_no_row_before_the_as_of_date_says_when_the_first_one_is(self) -> None:
+        error = rejected(rows(), as_of=datetime(2012, 1, 1, tzinfo=UTC))
+        assert failed(error.findings) == [("rows before the as-of date", "when")]
+        assert "300 rows, all later: the first at 1 January 2013" in str(error)
+
+    def test_rows_in_the_future_reject_even_though_the_cut_would_hide_them(self) -> None:
+        frame = rows()
+        frame.loc[299, "when"] = pd.Timestamp(NOW) + timedelta(hours=1, seconds=1)
+        error = rejected(frame, as_of=datetime(2013, 1, 8, tzinfo=UTC))
+        assert failed(error.findings) == [("time is not in the future", "when")]
+        assert "row 300, id=id299" in str(error)
+        assert len(validate(frame, clock_tolerance=timedelta(hours=2)).frame) == ROWS - 1
+
+    def test_unlabelled_rows_are_counted_and_left_out(self) -> None:
+        table = validate(rows(y=[0.0, 1.0, None] * 100))
+        assert (len(table.frame), table.unlabelled) == (200, 100)
+        assert str(table.frame["y"].dtype) == "int64"
+
+    def test_too_many_unlabelled_rows_reject(self) -> None:
+        assert failed(rejected(rows(y=[0.0, 1.0, None] * 100), max_unlabelled=0.3).findings) == [("labels are known", "y")]
+
+    def test_labels_on_no_row_reject(self) -> None:
+        findings = rejected(rows(y=[None] * ROWS)).findings
+        assert {check for check, _ in failed(findings)} >= {"labels are known", "enough rows"}
+
+
+REJECTIONS: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
+    "a constant target": ({"y": 1}, [("target is not constant", "y")]),
+    "an infinite target": ({"y": [0.5, np.inf, 1.5] * 100}, [("target is finite", "y")]),
+    "a repeated key": ({"id": ["same", *[f"id{row}" for row in range(1, ROWS - 1)], "same"]}, [("key is unique", "id")]),
+    "a gap in the key": ({"id": [None, *[f"id{row}" for row in range(1, ROWS)]]}, [("key is complete", "id")]),
+    "times in seconds": ({"when": range(ROWS)}, [("time is readable", "when")]),
+    "a missing time": ({"when": [None, *["2013-01-01"] * (ROWS - 1)]}, [("time is readable", "when")]),
+    "no feature": ({"number": 1, "category": None}, [("there are features", "")]),
+    "dates to predict": ({"y": pd.date_range("2013-01-01", periods=ROWS)}, [("target can be learned", "y")]),
+}
+
+
+@pytest.mark.parametrize(("changes", "checks"), REJECTIONS.values(), ids=REJECTIONS)
+def test_data_that_is_not_fit_to_train_on_is_rejected(changes: dict[str, Any], checks: list[tuple[str, str]]) -> None:
+    assert failed(rejected(rows(**changes)).findings) == checks
+
+
+def test_too_few_rows_reject() -> None:
+    error = rejected(rows()[:3])
+    assert ("enough rows", "") in failed(error.findings)
+    assert "at least 100 labelled rows; got 3 rows" in str(error)
+
+
+def test_an_empty_frame_is_rejected() -> None:
+    assert failed(rejected(rows()[:0]).findings)[0] == ("there are rows", "")
+
+
+def test_the_message_names_check_column_count_and_examples_one_line_each() -> None:
+    frame = rows(number=["1.5", "x"] * 150, id=["twin", "twin", *[f"id{row}" for row in range(2, ROWS)]])
+    error = rejected(frame, TIMED.changed(columns={"number": "number"}))
+    assert str(error).splitlines() == [
+        "rows.csv: 2 critical checks failed",
+        "  number: declared kind number: expected numbers, whole ones within 2^53; got text (str) in 150 of 300 rows (50 %);"
+        " such as x (row 2, id=twin), x (row 4, id=id3), x (row 6, id=id5), x (row 8, id=id7), x (row 10, id=id9)",
+        "  id: key is unique: expected each key in one row only; got 2 of 300 rows (0.7 %); such as twin (row 1), twin (row 2)",
+    ]
+
+
+def test_all_that_can_be_found_together_is_reported_together() -> None:
+    frame = rows(y=[0.5, np.inf, 2.5] * 100, id="same", number="x")
+    expectations = (
+        Expectation(type="expect_column_values_to_be_in_set", column="category", value_set=["a"]),
+        Expectation(type="expect_column_values_to_not_be_null", column="category"),
+        Expectation(type="expect_column_mean_to_be_between", column="nmber", min_value=0, severity="info"),
+    )
+    error = rejected(frame, TIMED.changed(columns={"number": "number"}), expectations=expectations)
+    assert failed(error.findings) == [
+        ("declared kind number", "number"), ("key is unique", "id"), ("expect_column_values_to_be_in_set", "category"),
+        ("expect_column_mean_to_be_between", "nmber"), ("target is finite", "y"),
+    ]  # fmt: skip
+    assert len(str(error).splitlines()) == 6
+    assert any(finding.passed for finding in error.findings)
+
+
+def test_a_missing_column_is_reported_beside_what_else_is_wrong() -> None:
+    error = rejected(rows(id="same").rename(columns={"y": "Y"}))
+    assert failed(error.findings) == [("columns are there", "y"), ("key is unique", "id")]
+    assert "did you mean Y?" in str(error)
+
+
+def test_a_missing_time_column_is_reported_beside_wrong_kinds() -> None:
+    error = rejected(rows(number="x").rename(columns={"when": "then"}), TIMED.changed(columns={"number": "number"}))
+    assert failed(error.findings) == [("columns are there", "when"), ("declared kind number", "number")]
+
+
+def test_a_failed_warning_does_not_reject() -> None:
+    expectation = Expectation(type="expect_column_values_to_be_in_set", column="category", value_set=["a"], severity="warning")
+    table = validate(rows(), expectations=(expectation,))
+    assert failed(table.findings, "warning") == [("expect_column_values_to_be_in_set", "category")]
+    assert table.expectations["failed"] == 1
+
+
+def test_expectations_see_the_rows_before_the_cut_with_and_without_a_label() -> None:
+    expectations = (
+        Expectation(type="expect_table_row_count_to_equal", value=100),
+        Expectation(type="expect_column_values_to_be_between", column="when", max_value="2013-01-05T03:00:00Z"),
+        Expectation(type="expect_column_to_exist", column="note"),
+    )
+    as_of = START.to_pydatetime() + timedelta(hours=100)
+    table = validate(rows(y=[0.0, 1.0, None] * 100, note="x"), as_of=as_of, min_rows=10, expectations=expectations)
+    assert failed(table.findings) == []
+
+
+def test_a_wrong_expectation_is_the_configs_fault() -> None:
+    with pytest.raises(ConfigError, match=r"validation\.expectations\[0\]"):
+        validate(rows(), expectations=(Expectation(type="expect_nothing"),))
+
+
+def test_empty_and_constant_features_are_left_out_with_a_warning() -> None:
+    table = validate(rows(empty=None, always=3))
+    assert failed(table.findings, "warning") == [("column is worth using", "always"), ("column is worth using", "empty")]
+    assert set(table.columns.left_out) == {"always", "empty"}
+
+
+class TestLeakage:
+    """The sentinels warn; the gate is what blocks."""
+
+    def test_a_copy_of_the_target_is_suspect_and_does_not_reject(self) -> None:
+        frame = rows()
+        table = validate(frame.assign(copy=frame["y"] * 2))
+        assert [suspect.column for suspect in table.suspects] == ["copy"]
+        assert failed(table.findings, "warning") == [("no leakage", "copy")]
+
+    def test_off_and_allowed_columns_say_nothing(self) -> None:
+        frame = rows()
+        frame["copy"] = frame["y"] * 2
+        off = validate(frame, leakage=LeakageSettings(action="off"))
+        assert (off.suspects, [finding.check for finding in off.findings if finding.check == "no leakage"]) == ((), [])
+        assert validate(frame, leakage=LeakageSettings(allow=("copy",))).suspects == ()
+
+    def test_on_flights_each_column_from_after_departure_is_suspect_and_no_other(self) -> None:
+        table = validate_table(
+            loaded(all_flights()), FLIGHTS.changed(columns={"flight": "category", "tailnum": "category"}), ValidationSettings(), AS_OF
+        )
+        assert {suspect.column for suspect in table.suspects} == {"dep_delay", "dep_time", "arr_time", "arr_delay", "air_time"}
+
+
+def test_flights_pass_with_their_key() -> None:
+    table = validate_table(loaded(flights_between("2013-01-01", "2013-04-01")), FLIGHTS.changed(key=KEY), ValidationSettings(), AS_OF)
+    assert table.columns.target == Target("late", "binary", (False, True))
+    assert table.suspects == ()
+    assert len(table.frame) + table.unlabelled + table.after_cut == len(flights_between("2013-01-01", "2013-04-01"))
+    assert table.newest is not None
+    assert table.newest < AS_OF
+
+
+class TestArtifact:
+    """The table that Prefect shows."""
+
+    def published(self, monkeypatch: pytest.MonkeyPatch, frame: pd.DataFrame) -> list[dict[str, Any]]:
+        import prefect.artifacts
+
+        kept: list[dict[str, Any]] = []
+        monkeypatch.setattr(artifacts, "inside_flow", lambda: True)
+        monkeypatch.setattr(prefect.artifacts, "create_table_artifact", lambda table, **named: kept.append({"table": table, **named}))
+        with contextlib.suppress(DataRejected):
+            validate(frame)
+        return kept
+
+    def test_is_published_for_accepted_and_for_rejected_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        (accepted,) = self.published(monkeypatch, rows())
+        (refused,) = self.published(monkeypatch, rows(y=1))
+        assert (accepted["key"], refused["key"]) == ("validation", "validation")
+        assert refused["description"] == "rows.csv: 1 of 10 checks failed"
+        assert refused["table"][0]["check"] == "target is not constant"
+
+    def test_holds_flat_rows_of_plain_values(self) -> None:
+        for row in finding_rows(validate(rows(bad=[1.0, np.inf, np.nan] * 100)).findings):
+            assert {type(value) for value in row.values()} <= {str, int}
+
+    def test_costs_no_import_outside_a_flow(self) -> None:
+        code = """
+import sys
+from tests.tasks.test_validation import rows, validate
+validate(rows())
+sys.exit("prefect" in sys.modules or "great_expectations" in sys.modules)
+"""
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent.parent)
+
+
+class TestPage:
+    """The page that MLflow shows."""
+
+    hostile = '<script>alert(1)</script>\x1b[31m\nred & "quoted"'
+
+    def test_is_self_contained_and_escapes_whatever_the_data_holds(self) -> None:
+        finding = Finding(self.hostile, self.hostile, "critical", False, self.hostile, self.hostile, 1, (self.hostile,))
+        page = validation_page([finding], [Suspect(self.hostile, self.hostile, 0.9)], self.hostile, {self.hostile: self.hostile})
+        assert "<script" not in page
+        assert "\x1b" not in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt; red &amp; &#34;quoted&#34;" in page
+        assert not any(word in page for word in ("http://", "https://", "src=", "@import", "url("))
+
+    def test_says_rejected_or_accepted(self) -> None:
+        right = Finding("a", "", "critical", True, "x", "y")
+        wrong = Finding("b", "c", "critical", False, "x", "y")
+        mild = Finding("b", "c", "warning", False, "x", "y")
+        assert "Accepted: all 1 checks passed." in validation_page([right])
+        assert "Accepted; 1 of 2 checks failed without being critical." in validation_page([right, mild])
+        assert "Rejected: 1 of 3 checks failed and are critical." in validation_page([right, mild, wrong])
+
+    def test_shows_every_finding_and_suspect(self) -> None:
+        frame = rows()
+        table = validate(frame.assign(copy=frame["y"]))
+        page = validation_page(table.findings, table.suspects)
+        assert all(finding.check in page for finding in table.findings if finding.check != "no leakage")
+        assert "predicts y nearly perfectly on its own" in page

@@ -2,12 +2,14 @@
 
 A prediction is what a model says before anything is decided: for a binary task the probability of the positive
 class, shape (rows,); for a multiclass task the probabilities, shape (rows, classes); for a regression the value,
-shape (rows,). The truth is the class's position, or the value, as float64 of shape (rows,).
+shape (rows,). The truth is the class's position, or the value, as float64 of shape (rows,). A measure that the rows
+do not define (a ranking where all are of one class) is NaN.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,8 +37,8 @@ class Metric:
         return -value if self.greater_is_better else value
 
     def is_worse(self, value: float, than: float, by: float = 0.0) -> bool:
-        """Whether `value` is behind `than` by more than `by` (in the metric's units)."""
-        return self.loss(value) - self.loss(than) > by
+        """Whether `value` is behind `than` by more than `by` (in the metric's units); what is not a number cannot be said not to be."""
+        return not self.loss(value) - self.loss(than) <= by
 
 
 def labels(prediction: Floats) -> Floats:
@@ -55,26 +57,40 @@ def _scikit(name: str, **arguments: object) -> Measure:
     return measure
 
 
+def _ranked(name: str) -> Measure:
+    """A measure of ranking; over several classes the mean of one against the rest, leaving out classes the rows lack."""
+    binary = _scikit(name)
+
+    def measure(truth: Floats, prediction: Floats) -> float:
+        against_rest = [(truth, prediction)] if prediction.ndim == 1 else [(truth == k, column) for k, column in enumerate(prediction.T)]
+        scores = [binary(is_class, scores) for is_class, scores in against_rest if 0 < np.sum(is_class) < len(is_class)]
+        return float(np.mean(scores)) if scores else math.nan
+
+    return measure
+
+
 def _log_loss(truth: Floats, prediction: Floats) -> float:
+    """Mean of -log(the true class's probability), which counts as at least the float's epsilon, as scikit-learn has it."""
     chosen = (
         prediction[np.arange(len(truth)), truth.astype(int)] if prediction.ndim == 2 else np.where(truth == 1, prediction, 1 - prediction)
     )
-    return float(-np.log(np.clip(chosen, 1e-15, None)).mean())
-
-
-def _roc_auc(truth: Floats, prediction: Floats) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    if prediction.ndim == 1:
-        return float(roc_auc_score(truth, prediction))
-    present = [k for k in range(prediction.shape[1]) if 0 < np.sum(truth == k) < len(truth)]
-    return float(np.mean([roc_auc_score(truth == k, prediction[:, k]) for k in present]))
+    return float(-np.log(np.clip(chosen, np.finfo(np.float64).eps, None)).mean())
 
 
 def _brier(truth: Floats, prediction: Floats) -> float:
+    """Binary: mean squared error of the probability. Multiclass: its sum over the classes (0 to 2), as Brier defined it."""
     if prediction.ndim == 1:
         return float(np.mean((prediction - truth) ** 2))
     return float(np.mean(np.sum((prediction - np.eye(prediction.shape[1])[truth.astype(int)]) ** 2, axis=1)))
+
+
+def _balanced_accuracy(truth: Floats, decided: Floats) -> float:
+    """Mean recall of the classes that the rows hold; scikit-learn's warns about every other class that is predicted."""
+    return float(np.mean([np.mean(decided[truth == k] == k) for k in np.unique(truth)]))
+
+
+def _r2(truth: Floats, prediction: Floats) -> float:
+    return _scikit("r2_score")(truth, prediction) if len(truth) > 1 else math.nan
 
 
 BINARY, MULTICLASS, REGRESSION = frozenset[Task]({"binary"}), frozenset[Task]({"multiclass"}), frozenset[Task]({"regression"})
@@ -84,11 +100,11 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("log_loss", False, CLASSES, _log_loss),
-        Metric("roc_auc", True, CLASSES, _roc_auc),
-        Metric("average_precision", True, BINARY, _scikit("average_precision_score")),
+        Metric("roc_auc", True, CLASSES, _ranked("roc_auc_score")),
+        Metric("average_precision", True, BINARY, _ranked("average_precision_score")),
         Metric("brier", False, CLASSES, _brier),
         Metric("accuracy", True, CLASSES, _scikit("accuracy_score"), decides=True),
-        Metric("balanced_accuracy", True, CLASSES, _scikit("balanced_accuracy_score"), decides=True),
+        Metric("balanced_accuracy", True, CLASSES, _balanced_accuracy, decides=True),
         Metric("f1", True, BINARY, _scikit("f1_score", zero_division=0), decides=True),
         Metric("f1_macro", True, CLASSES, _scikit("f1_score", average="macro", zero_division=0), decides=True),
         Metric("precision", True, BINARY, _scikit("precision_score", zero_division=0), decides=True),
@@ -97,7 +113,7 @@ METRICS: dict[str, Metric] = {
         Metric("mae", False, REGRESSION, _scikit("mean_absolute_error")),
         Metric("median_absolute_error", False, REGRESSION, _scikit("median_absolute_error")),
         Metric("mape", False, REGRESSION, _scikit("mean_absolute_percentage_error")),
-        Metric("r2", True, REGRESSION, _scikit("r2_score")),
+        Metric("r2", True, REGRESSION, _r2),
     )
 }
 DEFAULTS: dict[Task, tuple[str, ...]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -36,6 +37,23 @@ def prefect_server(prefect_process: str, home: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PREFECT_API_URL", prefect_process)
     with temporary_settings({PREFECT_API_URL: prefect_process, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield prefect_process
+
+
+@pytest.fixture(scope="session")
+def migrated_prefect(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Prefect's server leaves behind in a fresh home after ten seconds of migrating; tests work on copies."""
+    home = Home.named(tmp_path_factory.mktemp("migrated-prefect"))
+    home.prepare()
+    with embedded_prefect(home) as server:
+        server.wait()
+    return home.prefect
+
+
+@pytest.fixture
+def used_home(home: Path, migrated_prefect: Path) -> Home:
+    """This test's home, with a Prefect database in it."""
+    shutil.copytree(migrated_prefect, home / "prefect")
+    return Home.from_environment()
 
 
 @pytest.fixture

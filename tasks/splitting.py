@@ -6,12 +6,18 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from tasks.columns import content_of
 from tasks.errors import DataRejected
-from tasks.records import Champion, Floats, Fold, Rows, Split, Table
+from tasks.records import Champion, Columns, Floats, Fold, Rows, Split, Table
+from tasks.serving import category_text
 from tasks.settings import SplitSettings, format_duration
 from tasks.stage import stage
-from tasks.targets import encode, require_classes
+from tasks.targets import can_judge, encode, require_classes
+
+INSTANT = timedelta(microseconds=1)
+"""The resolution of times: a window that ends this much after a row includes it."""
 
 
 @stage("split")
@@ -19,14 +25,14 @@ def split_table(table: Table, settings: SplitSettings, gap: timedelta, champion:
     """Cut the table into folds, training rows and test rows.
 
     With a time column: the test window is the newest rows, or of those the ones later than the champion's
-    `trained_through` when there are at least `min_rows` of them; folds are rolling-origin spans before it; `gap` lies
-    between training rows and whatever is scored. Without one: buckets by a hash of the key, the same row always on the
-    same side. Raises DataRejected when history is too short, or a part holds a single class.
+    `trained_through` when at least `min_rows` of them, of more than one class, are there; folds are rolling-origin spans
+    before it; `gap` lies between training rows and whatever is scored. Without one: buckets by a hash of the key, the
+    same row always on the same side. Raises DataRejected when history is too short, or a part holds a single class.
     """
-    truth = encode(table.columns.target, table.frame[table.columns.target.column])
-    cut = _by_time(table, settings, gap, champion, min_rows) if table.columns.time else _by_hash(table, settings, truth, champion)
     target = table.columns.target
-    require_classes(target, truth, cut.test, "the test window")
+    truth = encode(target, table.frame[target.column])
+    cut = _by_time(table, settings, truth, gap, champion, min_rows) if table.columns.time else _by_hash(table, settings, truth, champion)
+    require_classes(target, truth, cut.test, "the test window" if table.columns.time else "the test bucket")
     require_classes(target, truth, cut.train, "the training rows")
     for number, fold in enumerate(cut.folds, start=1):
         require_classes(target, truth, fold.train, f"the training rows of fold {number}")
@@ -34,104 +40,128 @@ def split_table(table: Table, settings: SplitSettings, gap: timedelta, champion:
     return cut
 
 
-def _by_time(table: Table, settings: SplitSettings, gap: timedelta, champion: Champion | None, min_rows: int) -> Split:
+def _by_time(table: Table, settings: SplitSettings, truth: Floats, gap: timedelta, champion: Champion | None, min_rows: int) -> Split:
     assert table.columns.time is not None
     times = table.frame[table.columns.time]
-    start = _test_start(times, settings)
-    unseen = champion is None or champion.trained_through is None
+    start, length = _test_window(times, settings.test)
+    unseen = champion is None
     if champion is not None and champion.trained_through is not None:
-        later = times[(times >= start) & (times > champion.trained_through)]
-        if unseen := len(later) >= min_rows:
-            start = later.iloc[0]
-    train = _between(times, None, start - gap, settings.training_window)
-    test = np.flatnonzero(times >= start)
+        later = _between(times, max(start, champion.trained_through + INSTANT), None)
+        if unseen := len(later) >= min_rows and can_judge(table.columns.target, truth[later]):
+            start = times.iloc[later[0]]
+    train, test = _between(times, None, start - gap, settings.training_window), _between(times, start, None)
+    after_gap = f" with a gap of {format_duration(gap)}" if gap else ""
+    remedy = f"shorten split.test{' or time.label_delay' if gap else ''}, or wait for more data"
     if not len(train):
-        raise DataRejected(f"split: no training rows before the test window, which begins {start:%Y-%m-%d %H:%M}; shorten split.test")
-    length = _fold_length(times, train, test, settings)
-    folds = _rolling_folds(times, times.iloc[train[-1]] + timedelta(microseconds=1), length, gap, settings)
-    note = (
-        f"rolling origin: {len(folds)} folds of {_days(length)}, test window {start:%Y-%m-%d} to {times.iloc[-1]:%Y-%m-%d}"
-        f" ({len(test):,} rows)" + (f", gap of {format_duration(gap)}" if gap else "")
-    )
-    return Split(folds, train, test, note, unseen=unseen)
-
-
-def _test_start(times: pd.Series, settings: SplitSettings) -> pd.Timestamp:
-    """First instant of the test window; rows at one instant are never torn apart."""
-    newest: pd.Timestamp = times.iloc[-1]
-    if isinstance(settings.test, timedelta):
-        return newest - settings.test + timedelta(microseconds=1)
-    first: pd.Timestamp = times.iloc[int(len(times) * (1 - settings.test))]
-    return first
-
-
-def _between(times: pd.Series, first: datetime | None, last: datetime, window: timedelta | None = None) -> Rows:
-    """Rows from `first` up to, not including, `last`; at most `window` back from it."""
-    earliest = first if window is None else last - window
-    inside = times < last
-    return np.flatnonzero(inside if earliest is None else inside & (times >= earliest))
-
-
-def _fold_length(times: pd.Series, train: Rows, test: Rows, settings: SplitSettings) -> timedelta:
-    """The span one fold scores: as configured or the test window's, but all folds together within the newer half of history."""
-    wanted = settings.fold or (settings.test if isinstance(settings.test, timedelta) else times.iloc[test[-1]] - times.iloc[test[0]])
-    history = times.iloc[train[-1]] - times.iloc[train[0]]
-    longest: timedelta = history / (2 * settings.folds)
-    return min(wanted, longest)
-
-
-def _rolling_folds(times: pd.Series, end: datetime, length: timedelta, gap: timedelta, settings: SplitSettings) -> tuple[Fold, ...]:
-    folds = []
-    for number in range(settings.folds):
-        start = end - (settings.folds - number) * length
-        fold = Fold(_between(times, None, start - gap, settings.training_window), _between(times, start, start + length))
-        if len(fold.train) and len(fold.valid):
-            folds.append(fold)
-    if len(folds) < 2:
         raise DataRejected(
-            f"split.folds: history is too short for {settings.folds} folds of {_days(length)} before the test window"
-            + (f" with a gap of {format_duration(gap)}" if gap else "")
-            + "; shorten split.test or the label delay, or wait for more data"
+            f"split.test: no training rows are left{after_gap} before the test window, which begins {start:%Y-%m-%d %H:%M}; "
+            f"the first row is of {times.iloc[0]:%Y-%m-%d %H:%M}; {remedy}"
         )
-    return tuple(folds)
+    folds, length = _rolling_folds(times, times.iloc[train[-1]] + INSTANT, settings.fold or length, gap, settings)
+    if len(folds) < 2:
+        history = _days(times.iloc[train[-1]] - times.iloc[0])
+        raise DataRejected(f"split.folds: {history} before the test window are too short for {settings.folds} folds{after_gap}; {remedy}")
+    window = f"{times.iloc[test[0]]:%Y-%m-%d} to {times.iloc[-1]:%Y-%m-%d} ({len(test):,} rows)"
+    return Split(folds, train, test, f"rolling origin: {len(folds)} folds of {_days(length)}, test window {window}{after_gap}", unseen)
+
+
+def _test_window(times: pd.Series, test: timedelta | float) -> tuple[pd.Timestamp, timedelta]:
+    """First instant of the test window, and its length; rows at one instant are never torn apart."""
+    newest: pd.Timestamp = times.iloc[-1]
+    if isinstance(test, timedelta):
+        return newest - test + INSTANT, test
+    first: pd.Timestamp = times.iloc[-max(1, round(len(times) * test))]
+    before = _between(times, None, first)
+    return first, newest - (times.iloc[before[-1]] if len(before) else first)  # as long as the step to it even for rows of one instant
+
+
+def _between(times: pd.Series, first: datetime | None, last: datetime | None, window: timedelta | None = None) -> Rows:
+    """Rows from `first` up to, not including, `last`; at most `window` back from it."""
+    earliest = first if window is None or last is None else last - window
+    start = 0 if earliest is None else int(times.searchsorted(pd.Timestamp(earliest)))
+    return np.arange(start, len(times) if last is None else int(times.searchsorted(pd.Timestamp(last))))
+
+
+def _rolling_folds(
+    times: pd.Series, end: datetime, wanted: timedelta, gap: timedelta, settings: SplitSettings
+) -> tuple[tuple[Fold, ...], timedelta]:
+    """Folds that score one span each, the last one up to `end`, and the length of a span.
+
+    They are shortened so that the first one trains on at least half of the history, less the gap, that there is.
+    Spans without a row to train on or to score are left out.
+    """
+    length: timedelta = min(wanted, (end - times.iloc[0] - gap) / (2 * settings.folds))
+    starts = [end - number * length for number in range(settings.folds, 0, -1)] if length > timedelta(0) else []
+    folds = [Fold(_between(times, None, start - gap, settings.training_window), _between(times, start, start + length)) for start in starts]
+    return tuple(fold for fold in folds if len(fold.train) and len(fold.valid)), length
 
 
 def _days(length: timedelta) -> str:
-    days = length / timedelta(days=1)
-    return f"{days:.3g} days"
+    return f"{length / timedelta(days=1):.3g} days"
 
 
 def _by_hash(table: Table, settings: SplitSettings, truth: Floats, champion: Champion | None) -> Split:
-    """Test bucket by a threshold on the hash; folds stratified (by class, in the hash's order) or grouped."""
+    """Test bucket by a threshold on the hash; folds dealt out in its order, by class or by group."""
     if isinstance(settings.test, timedelta):
         raise DataRejected("split.test: a length of time needs a time column")
-    names = [settings.group] if settings.group else list(table.columns.key) or [*table.columns.features, table.columns.target.column]
-    place = _hash_share(table.frame[names])
-    test, train = np.flatnonzero(place < settings.test), np.flatnonzero(place >= settings.test)
-    bucket = _grouped(place[train], settings.folds) if settings.group else _stratified(place[train], truth[train], table, settings.folds)
-    folds = tuple(Fold(train[bucket != k], train[bucket == k]) for k in range(settings.folds))
-    if not len(test) or any(not len(fold.valid) for fold in folds):
-        raise DataRejected(f"split: {len(table.frame):,} rows are too few for {settings.folds} folds and a test share of {settings.test:g}")
+    names, by = _hashed(table.columns, settings)
+    place = _places(table.frame[names])
+    in_test = (place >> np.uint64(11)) * 2.0**-53 < settings.test  # the 53 bits that a float holds
+    test, train = np.flatnonzero(in_test), np.flatnonzero(~in_test)
+    folds: tuple[Fold, ...] = ()
+    if len(train):
+        strata = np.zeros(len(train)) if settings.group else truth[train] if table.columns.target.classes else _deciles(truth[train])
+        bucket = _deal(place[train], strata, settings.folds)
+        folds = tuple(Fold(train[bucket != k], train[bucket == k]) for k in range(settings.folds))
+    if not len(test) or not folds or any(not len(fold.valid) for fold in folds):
+        what = f"{len(np.unique(place)):,} groups by {settings.group}" if settings.group else f"{len(place):,} rows"
+        wish = f"{settings.folds} folds and a test share of {settings.test:g}"
+        raise DataRejected(f"split: {what} are too few for {wish}; lower split.folds, raise split.test, or wait for more data")
     kind = f"grouped by {settings.group}" if settings.group else "stratified"
-    by = "the group" if settings.group else "the key" if table.columns.key else "the row's values"
     note = f"{kind}: {settings.folds} folds, {settings.test:.0%} of the rows as test bucket by a hash of {by} ({len(test):,} rows)"
-    return Split(folds, train, test, note, unseen=champion is None or champion.split_digest == settings.digest())
+    same_sides = champion is not None and champion.trained_through is None and champion.split_digest == settings.digest()
+    return Split(folds, train, test, note, unseen=champion is None or same_sides)
 
 
-def _hash_share(frame: pd.DataFrame) -> Floats:
-    """Each row's place in [0, 1): the same for the same values, today and in the next retrain."""
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy(dtype=np.uint64) / float(2**64)
+def _hashed(columns: Columns, settings: SplitSettings) -> tuple[list[str], str]:
+    """The columns whose values decide a row's side, and what to call them."""
+    if settings.group:
+        return [settings.group], "the group"
+    if columns.key:
+        return list(columns.key), "the key"
+    return [*columns.features, columns.target.column], "the row's values"
 
 
-def _grouped(place: Floats, folds: int) -> Rows:
-    """Rows of one group share a place, hence a fold; the fraction's low digits decide, since the test share took the high ones."""
-    return ((place * 2**20) % 1.0 * folds).astype(np.int64)
+def _places(frame: pd.DataFrame) -> NDArray[np.uint64]:
+    """64 bits of hash of each row: the same for the same values, today, in the next retrain, and in another dtype."""
+    canonical = pd.DataFrame({name: _canonical(frame[name]) for name in frame})
+    return np.asarray(pd.util.hash_pandas_object(canonical, index=False), dtype=np.uint64)
 
 
-def _stratified(place: Floats, truth: Floats, table: Table, folds: int) -> Rows:
-    """Deal rows out in the hash's order within each class (within deciles of a regression's target)."""
-    strata = truth if table.columns.target.classes else pd.qcut(pd.Series(truth), 10, labels=False, duplicates="drop").to_numpy()
+def _canonical(values: pd.Series) -> pd.Series:
+    """Numbers as float64 (a column of whole numbers that gets a missing one becomes float), dates in UTC, all else as text."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    content = content_of(values)
+    if content in ("number", "true/false"):
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        return pd.Series(np.where(np.isnan(numbers), np.nan, numbers + 0.0), index=values.index)  # one zero, one NaN
+    if content == "date":
+        return pd.to_datetime(values, utc=True).dt.as_unit("us")
+    codes, distinct = pd.factorize(values)
+    texts = np.array([*map(category_text, distinct), None], dtype=object)  # a missing value has code -1
+    return pd.Series(texts[codes], index=values.index)
+
+
+def _deciles(truth: Floats) -> Floats:
+    return np.searchsorted(np.quantile(truth, np.arange(1, 10) / 10), truth).astype(np.float64)
+
+
+def _deal(place: NDArray[np.uint64], strata: Floats, folds: int) -> Rows:
+    """Each row's fold: dealt out in the hash's order within each stratum, rows of one place (equal rows, a group) as one."""
     order = np.lexsort((place, strata))
+    another = (np.diff(place[order]) != 0) | (np.diff(strata[order]) != 0)
+    turn = np.concatenate([[0], np.cumsum(another)])
     bucket = np.empty(len(place), dtype=np.int64)
-    bucket[order] = np.arange(len(place)) % folds
+    bucket[order] = turn % folds
     return bucket

@@ -15,6 +15,7 @@ from typing import NoReturn, TextIO
 
 from flows.children import Child
 from flows.claims import Claim, claim_pages, current_claim, write_claim
+from flows.preflight import masked
 from flows.servers import LOOPBACK, START_SECONDS, free_socket, start_prefect
 from tasks.errors import ServiceUnavailable
 from tasks.homes import Home, first_access
@@ -31,6 +32,9 @@ def serve_pages(home: Home, out: TextIO) -> int:
     With a `ui` of this home already there, it says where and returns 0. Raises ServiceUnavailable when a server does
     not start, or ends by itself.
     """
+    for variable in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        if os.environ.get(variable):
+            print(f"{variable} is set: runs are recorded at {masked(os.environ[variable])}, these pages show {home.root}.", file=out)
     with claim_pages(home) as claim:
         if claim is None:
             print(already_shown(current_claim(home), home), file=out, flush=True)

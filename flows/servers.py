@@ -28,7 +28,7 @@ def embedded_prefect(home: Home) -> Iterator[PrefectServer]:
     """Start Prefect's server on a free port and point this process at it; both end with the block.
 
     Enter it before Prefect is imported, and call `wait()` on what it yields before a flow is started. Where an
-    `evertune ui` of this home is running, its server is used. Raises ServiceUnavailable when the child cannot be started.
+    `evertune ui` of this home is running, its server is used.
     """
     with ExitStack() as stack:
         server = server_of_pages(home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.claims import claim_pages, current_claim
+from flows.pages import serve_pages
 from flows.servers import embedded_prefect
 from tasks.homes import Home
 from tests.servers import Program, gone, processes_in, read_until
@@ -117,6 +119,16 @@ def test_after_a_ui_was_killed_the_home_is_free_and_nothing_runs(ready: Home, pr
     assert current_claim(ready) is None
     with claim_pages(ready) as claim:
         assert claim is not None
+
+
+def test_a_server_named_elsewhere_is_pointed_to(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@tracker:5000")
+    out = io.StringIO()
+    ready = Home.from_environment()
+    with claim_pages(ready):
+        assert serve_pages(ready, out) == 0
+    assert "runs are recorded at http://me:***@tracker:5000" in out.getvalue()
+    assert "Another `evertune ui` is starting" in out.getvalue()
 
 
 def test_ctrl_c_while_the_servers_start_ends_them(ready: Home, program: Program) -> None:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cached_property, update_wrapper
+from functools import cached_property, update_wrapper, wraps
 from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from tasks.errors import EvertuneError
 
 Inputs = ParamSpec("Inputs")
 Output = TypeVar("Output")
@@ -69,7 +71,7 @@ class Stage(Generic[Inputs, Output]):
         started, timing = time.perf_counter(), _timing.get()
         log.info("%s ...", self.name)
         try:
-            return cast(Output, self._task(*args, **kwargs)) if inside_flow() else self.plain(*args, **kwargs)
+            return self._call_task(*args, **kwargs) if inside_flow() else self.plain(*args, **kwargs)
         except BaseException:
             if timing is not None:
                 timing.failed = self.name
@@ -89,11 +91,28 @@ class Stage(Generic[Inputs, Output]):
 
         task(lambda: Completed(name="Skipped", message=reason), **self._options)()
 
+    def _call_task(self, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
+        from prefect.client.schemas import State
+
+        found = self._task(*args, **kwargs)
+        if isinstance(found, State):  # only _run_as_task returns one, and Prefect has wrapped what it holds
+            raise cast(EvertuneError, found.data.result)
+        return cast(Output, found)
+
     @cached_property
     def _task(self) -> Callable[..., Any]:
         from prefect import task
 
-        return task(self.plain, **self._options)
+        return task(wraps(self.plain)(lambda *args, **kwargs: self._run_as_task(*args, **kwargs)), **self._options)
+
+    def _run_as_task(self, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Any:
+        """A foreseen error is a failed state with its message, not a traceback in the log; the caller gets it raised all the same."""
+        from prefect.states import Failed
+
+        try:
+            return self.plain(*args, **kwargs)
+        except EvertuneError as error:
+            return Failed(message=str(error), data=error)
 
     @property
     def _options(self) -> dict[str, Any]:

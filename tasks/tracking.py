@@ -87,7 +87,7 @@ class Run:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         head = table.frame.head(100)
-        zoned = {name: head[name].dt.tz_localize(None) for name in head.select_dtypes("datetimetz")}  # MLflow knows no zones
+        zoned = {str(name): head[name].dt.tz_localize(None) for name in head.select_dtypes("datetimetz")}  # MLflow knows no zones
         columns = signature(head.assign(**zoned)).inputs.to_dict()
         described = Dataset(
             name=source.kind,

@@ -93,7 +93,7 @@ def test_values_fixed_in_the_config_are_not_searched(search: Any) -> None:
 def test_a_folds_value_is_what_scikit_learn_makes_of_a_refit(search: Any, table: Table, split: Split) -> None:
     import lightgbm
 
-    fixed = {name: value for name, value in (("num_leaves", 5), ("learning_rate", 0.1), ("min_data_in_leaf", 5))}
+    fixed = {"num_leaves": 5, "learning_rate": 0.1, "min_data_in_leaf": 5}
     only = QUICK.changed(hyperparameters=fixed, space={"lambda_l2": Float(low=0.0, high=1.0, default=0.0)})
     names = QUICK.default_space("binary")
     only = only.changed(hyperparameters={**fixed, **{n: p.default for n, p in names.items() if n not in fixed and n != "lambda_l2"}})
@@ -106,7 +106,8 @@ def test_a_folds_value_is_what_scikit_learn_makes_of_a_refit(search: Any, table:
         [price, table.frame["shop"].map(order), table.frame["day"].dt.month, table.frame["day"].dt.day_of_week, table.frame["day"].dt.hour]
     )
     truth = table.frame["sold"].to_numpy()
-    params = {**only.hyperparameters, "lambda_l2": 0.0, "objective": "binary", "bagging_freq": 1, "seed": 0, "verbose": -1, "num_threads": 1, "force_col_wise": True, "deterministic": True, "feature_pre_filter": False}  # fmt: skip
+    ours = {"objective": "binary", "bagging_freq": 1, "seed": 0, "verbose": -1, "num_threads": 1}
+    params = {**only.hyperparameters, **ours, "lambda_l2": 0.0, "force_col_wise": True, "deterministic": True, "feature_pre_filter": False}
     train = lightgbm.Dataset(matrix[fold.train], truth[fold.train], categorical_feature=[1], params=params)
     valid = lightgbm.Dataset(matrix[fold.valid], truth[fold.valid], categorical_feature=[1], reference=train, params=params)
     booster = lightgbm.train(params, train, 20, valid_sets=[valid], callbacks=[lightgbm.early_stopping(5, verbose=False)])
@@ -141,13 +142,14 @@ def test_a_finished_search_is_not_run_again(search: Any) -> None:
 def test_a_failing_trial_is_counted_and_the_search_goes_on(search: Any) -> None:
     sometimes = QUICK.changed(space={"max_bin_by_feature": {"type": "categorical", "choices": ["", "no number"]}})
     _, found = search(sometimes, trials=12)
-    assert found.counts["failed"] and found.counts["finished"]
+    assert found.counts["failed"]
+    assert found.counts["finished"]
     assert all(trial.error and trial.value is None for trial in found.trials if trial.state == "failed")
 
 
 def test_a_search_in_which_every_trial_fails_ends_early_and_says_why(search: Any) -> None:
     hopeless = QUICK.changed(hyperparameters={"objective": "no_such_objective"})
-    with pytest.raises(TrainingFailed, match="none of 10 trials finished.*objective"):
+    with pytest.raises(TrainingFailed, match=r"none of 10 trials finished.*objective"):
         search(hopeless, trials=500)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from tasks.records import Floats
-from tasks.serving import apply_plan, category_text, feature_names
+from tasks.serving import apply_plan, category_text, native_columns, native_names
 from tasks.settings import ColumnKind, DatePart
 
 Encoding = Literal["native", "dense"]
@@ -33,23 +33,31 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         columns = [self._describe(name, kind, frame[name]) for name, kind in self.kinds.items()]
         self.plan_: dict[str, Any] = {"format": 1, "encoding": "native", "columns": columns}
         if self.encoding == "dense":
-            native = apply_plan(self.plan_, frame)
-            self.plan_ |= {"encoding": "dense", "dense": [self._scale(k, native[:, k]) for k in range(native.shape[1])]}
+            natives = zip(_sources(self.plan_), native_columns(self.plan_, frame), strict=True)
+            self.plan_ |= {"encoding": "dense", "dense": [_dense(column, numbers) for column, numbers in natives]}
         return self
 
     def transform(self, frame: pd.DataFrame) -> Floats:
-        return np.asarray(apply_plan(self.plan_, frame), dtype=np.float64)
+        return apply_plan(self.plan_, frame)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the native columns, in order."""
-        return tuple(feature_names(self.plan_))
+        """Names of the matrix's columns, in order; a category's under the dense encoding are such as `carrier=AA`."""
+        native = native_names(self.plan_)
+        if self.encoding == "native":
+            return tuple(native)
+        names: list[str] = []
+        for name, column, dense in zip(native, _sources(self.plan_), self.plan_["dense"], strict=True):
+            names += [f"{name}={value}" for value in (*column["values"], "(other)")] if column["kind"] == "category" else [name]
+            names += [f"{name} missing"] * dense["flag"]
+        return tuple(names)
 
     @property
     def categorical(self) -> tuple[int, ...]:
-        """Positions of the native columns that hold category codes."""
-        kinds = {column["name"]: column["kind"] for column in self.plan_["columns"]}
-        return tuple(k for k, name in enumerate(self.names) if kinds.get(name) == "category")
+        """Positions of the matrix's columns that hold category codes; the dense encoding has none."""
+        if self.encoding == "dense":
+            return ()
+        return tuple(k for k, column in enumerate(_sources(self.plan_)) if column["kind"] == "category")
 
     def _describe(self, name: str, kind: ColumnKind, values: pd.Series) -> dict[str, Any]:
         if kind == "category":
@@ -61,17 +69,31 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
     def _frequent(self, values: pd.Series) -> list[str]:
         """Categories with at least `rare` rows, the most frequent first, ties by name."""
         codes, distinct = pd.factorize(values)
-        counts = np.bincount(codes[codes >= 0], minlength=len(distinct))
-        kept = sorted((-int(count), category_text(value)) for value, count in zip(distinct, counts, strict=True) if count >= self.rare)
+        counts: dict[str, int] = {}
+        for value, count in zip(distinct, np.bincount(codes[codes >= 0], minlength=len(distinct)), strict=True):
+            text = category_text(value)
+            counts[text] = counts.get(text, 0) + int(count)  # 7 and "7" in one column are one category
+        kept = sorted((-count, text) for text, count in counts.items() if count >= self.rare)
         return [text for _, text in kept[: self.keep]]
 
-    def _scale(self, position: int, values: Floats) -> dict[str, Any]:
-        flag = bool(np.isnan(values).any())
-        if position in self.categorical:
-            column = next(c for c in self.plan_["columns"] if c["name"] == self.names[position])
-            return {"width": len(column["values"]) + 1, "flag": flag}
-        known = values[~np.isnan(values)]
-        median = float(np.median(known)) if len(known) else 0.0
-        filled = np.where(np.isnan(values), median, values)
-        scale = float(filled.std())
-        return {"median": median, "mean": float(filled.mean()), "scale": scale if scale > 0 else 1.0, "flag": flag}
+
+def _sources(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The raw column that each native column comes from: a date several times, every other once."""
+    return [column for column in plan["columns"] for _ in column.get("parts", [column])]
+
+
+def _dense(column: dict[str, Any], numbers: Floats) -> dict[str, Any]:
+    """How a native column becomes dense ones: a category's width, or a number's median, mean and scale (1 for a constant).
+
+    Reckoned in extended precision, where sums and squares of the largest floats are still finite.
+    """
+    missing = np.isnan(numbers)
+    flag = bool(missing.any())
+    if column["kind"] == "category":
+        return {"width": len(column["values"]) + 1, "flag": flag}
+    exact = numbers.astype(np.longdouble)
+    median = np.median(exact[~missing]) if not missing.all() else np.longdouble(0)
+    exact[missing] = median
+    constant = not len(exact) or exact.min() == exact.max()  # whose standard deviation may come out as a rounding error
+    scale = 1.0 if constant else float(exact.std()) or 1.0
+    return {"median": float(median), "mean": float(exact.mean()) if len(exact) else 0.0, "scale": scale, "flag": flag}

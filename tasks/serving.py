@@ -7,96 +7,122 @@ training uses the very same `apply_plan`: what is served is what was trained.
 A plan is plain JSON:
     {"format": 1, "task": ..., "classes": [...], "encoding": "native" | "dense", "columns": [column, ...]}
 and a column is one of
-    {"name", "kind": "number"}                                    -> one number (dense: imputed, scaled, + missing flag)
+    {"name", "kind": "number"}                                    -> one number
     {"name", "kind": "category", "values": [...]}                 -> its position; unseen and rare ones share the next one
     {"name", "kind": "date", "parts": [...]}                      -> one number a part, in UTC
-Missing values stay NaN under the native encoding; trees handle them themselves.
+Missing values, infinite ones among them, stay NaN under the native encoding; trees handle them themselves. Under the
+dense one, "dense" says for each of these native columns how many columns it becomes: a category one a value, a number
+one, imputed and scaled; and one more that flags missing values, if training rows had any.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+FARTHEST = 1e30
+"""Scaled numbers are cut here, within what a float32 holds: scikit-learn's trees refuse what is larger."""
+
 
 def apply_plan(plan: dict[str, Any], frame: pd.DataFrame) -> np.ndarray:
     """Raw columns, found by name in whatever order -> float64 matrix of shape (rows, features).
 
+    Filled column by column, so that it takes hardly more memory than the result.
     Raises ValueError that names every column the frame lacks.
     """
-    missing = [column["name"] for column in plan["columns"] if column["name"] not in frame]
-    if missing:
-        raise ValueError(f"the model needs columns that the data lacks: {', '.join(missing)}")
-    blocks = [_APPLY[column["kind"]](column, frame[column["name"]]) for column in plan["columns"]]
-    native = np.column_stack(blocks) if blocks else np.empty((len(frame), 0))
-    return native if plan["encoding"] == "native" else _densify(plan, native)
+    lacking = [column["name"] for column in plan["columns"] if column["name"] not in frame]
+    if lacking:
+        raise ValueError(f"the model needs columns that the data lacks: {', '.join(lacking)}")
+    dense = plan["dense"] if plan["encoding"] == "dense" else [None] * len(native_names(plan))
+    widths = [1 if scaling is None else scaling.get("width", 1) + scaling["flag"] for scaling in dense]
+    matrix, start = np.zeros((len(frame), sum(widths))), 0
+    for values, scaling, width in zip(native_columns(plan, frame), dense, widths, strict=True):
+        block = matrix[:, start : start + width]
+        if scaling is None:
+            block[:, 0] = values
+        else:
+            _densify(block, values, scaling)
+        start += width
+    return matrix
 
 
-def feature_names(plan: dict[str, Any]) -> list[str]:
-    """Names of the native columns of `apply_plan`, in their order."""
+def native_names(plan: dict[str, Any]) -> list[str]:
+    """Names of the native columns, in their order."""
     names: list[str] = []
     for column in plan["columns"]:
         names += [f"{column['name']}_{part}" for part in column["parts"]] if column["kind"] == "date" else [column["name"]]
     return names
 
 
-def _number(column: dict[str, Any], values: pd.Series) -> np.ndarray:
+def native_columns(plan: dict[str, Any], frame: pd.DataFrame) -> Iterator[np.ndarray]:
+    """The native columns one after the other, float64 of shape (rows,) each."""
+    for column in plan["columns"]:
+        values = frame[column["name"]]
+        if column["kind"] == "date":
+            times = read_dates(values)
+            for part in column["parts"]:
+                yield np.asarray(_PARTS[part](times), dtype=np.float64)
+        else:
+            yield _category(column["values"], values) if column["kind"] == "category" else _number(values)
+
+
+def _number(values: pd.Series) -> np.ndarray:
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.where(np.isfinite(numbers), numbers, np.nan)[:, None]
+    return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def _category(column: dict[str, Any], values: pd.Series) -> np.ndarray:
+def _category(known: list[str], values: pd.Series) -> np.ndarray:
     codes, distinct = pd.factorize(values)
-    known = pd.Index(column["values"], dtype=object).get_indexer(pd.Index([category_text(value) for value in distinct], dtype=object))
-    positions = np.append(np.where(known < 0, len(column["values"]), known), np.nan)  # a missing value has code -1
-    return positions[codes][:, None]
+    found = pd.Index(known, dtype=object).get_indexer(pd.Index([category_text(value) for value in distinct], dtype=object))
+    positions = np.append(np.where(found < 0, len(known), found), np.nan)  # a missing value has code -1
+    return np.asarray(positions[codes])
 
 
 def category_text(value: Any) -> str:
     """A category as text: the same for 7, 7.0 and "7", so that a column of numbers that got a NaN keeps its categories."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    if isinstance(value, Decimal):
+        value = float(value)
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value) if whole else value)
 
 
-def _date(column: dict[str, Any], values: pd.Series) -> np.ndarray:
-    times = pd.to_datetime(values, utc=True, errors="coerce")
-    return np.column_stack([np.asarray(_PARTS[part](times), dtype=np.float64) for part in column["parts"]])
+def read_dates(values: pd.Series) -> pd.Series:
+    """Datetimes, dates or ISO 8601 text -> UTC, where values without a zone are taken to be; NaT for all else."""
+    if pd.api.types.is_numeric_dtype(values.dtype):  # seconds, milliseconds and nanoseconds look alike
+        return pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
+    return pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601").dt.as_unit("us")
 
 
 _PARTS: dict[str, Any] = {
     "year": lambda times: times.dt.year,
     "month": lambda times: times.dt.month,
     "day": lambda times: times.dt.day,
-    "weekday": lambda times: times.dt.weekday,
+    "weekday": lambda times: times.dt.day_of_week,
     "hour": lambda times: times.dt.hour,
     "minute": lambda times: times.dt.minute,
-    "day_of_year": lambda times: times.dt.dayofyear,
-    "age": lambda times: (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1),
+    "day_of_year": lambda times: times.dt.day_of_year,
+    "age": lambda times: (times - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds() / 86_400,
 }
-_APPLY: dict[str, Any] = {"number": _number, "category": _category, "date": _date}
 
 
-def _densify(plan: dict[str, Any], native: np.ndarray) -> np.ndarray:
-    """Categories to one column a value, numbers imputed with the training median and scaled, a flag where one was missing."""
-    blocks: list[np.ndarray] = []
-    for values, dense in zip(native.T, plan["dense"], strict=True):
-        missing = np.isnan(values)
-        if "width" in dense:
-            block = np.zeros((len(values), dense["width"]))
-            rows = np.flatnonzero(~missing)
-            block[rows, values[rows].astype(int)] = 1.0
-            blocks.append(block)
-        else:
-            filled = np.where(missing, dense["median"], values)
-            blocks.append(((filled - dense["mean"]) / dense["scale"])[:, None])
-        if dense["flag"]:
-            blocks.append(missing.astype(np.float64)[:, None])
-    return np.column_stack(blocks) if blocks else np.empty((len(native), 0))
+def _densify(block: np.ndarray, values: np.ndarray, scaling: dict[str, Any]) -> None:
+    """Fill the columns that one native column becomes; `block` holds zeros."""
+    missing = np.isnan(values)
+    if "width" in scaling:
+        rows = np.flatnonzero(~missing)
+        block[rows, values[rows].astype(np.int64)] = 1.0
+    else:
+        filled = np.where(missing, scaling["median"], values)
+        with np.errstate(over="ignore"):
+            block[:, 0] = np.clip((filled - scaling["mean"]) / scaling["scale"], -FARTHEST, FARTHEST)
+    if scaling["flag"]:
+        block[:, -1] = missing
 
 
 def answer(plan: dict[str, Any], raw: np.ndarray) -> pd.DataFrame:
@@ -105,9 +131,9 @@ def answer(plan: dict[str, Any], raw: np.ndarray) -> pd.DataFrame:
     if not classes:
         return pd.DataFrame({"prediction": raw})
     probabilities = np.column_stack([1 - raw, raw]) if raw.ndim == 1 else raw
-    chosen = [classes[k] for k in probabilities.argmax(axis=1)]
+    chosen = (raw >= 0.5).astype(np.int64) if raw.ndim == 1 else raw.argmax(axis=1)
     columns = {f"probability_{name}": probabilities[:, k] for k, name in enumerate(classes)}
-    return pd.DataFrame({"prediction": pd.Series(chosen, dtype=np.asarray(classes).dtype if chosen else object), **columns})
+    return pd.DataFrame({"prediction": pd.Series(classes).take(chosen).reset_index(drop=True), **columns})
 
 
 def served_model(load_native: Any) -> Any:
@@ -123,7 +149,10 @@ def served_model(load_native: Any) -> Any:
 
         def raw(self, frame: pd.DataFrame) -> np.ndarray:
             """Probabilities or values, in the shape that metrics take."""
-            return np.asarray(self.native(apply_plan(self.plan, frame)))
+            matrix = apply_plan(self.plan, frame)
+            if not len(matrix):  # no library answers to no rows
+                return np.empty((0, len(self.plan["classes"])) if self.plan["task"] == "multiclass" else 0)
+            return np.asarray(self.native(matrix))
 
         def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
             return answer(self.plan, self.raw(model_input))

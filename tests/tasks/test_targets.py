@@ -80,5 +80,5 @@ def test_a_class_that_is_gone_is_left_out() -> None:
 
 @pytest.mark.parametrize(("classes", "target"), [(["no", "yes"], VALUE), ([], BINARY)])
 def test_an_answer_to_another_question_is_refused(classes: Any, target: Target) -> None:
-    with pytest.raises(ValueError, match="it answers a (classification|regression), not a"):
+    with pytest.raises(ValueError, match=r"it answers a (classification|regression), not a"):
         align(np.array([0.5]), classes, target)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
+from datetime import UTC, datetime
+from numbers import Integral, Real
+from urllib.parse import quote
 
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
@@ -39,8 +41,6 @@ def escape_markdown(text: object, limit: int = 600) -> str:
 
 def markdown_link(address: str) -> str:
     """A link to an address, spelled out; what could end it or its table cell is percent-encoded."""
-    from urllib.parse import quote
-
     return f"[{escape_markdown(address)}](<{quote(clean(address), safe=_IN_ADDRESSES)}>)"
 
 
@@ -54,18 +54,16 @@ def fence(text: str, language: str = "") -> str:
 
 def say_number(value: object, zeros: bool = False, digits: int = 4) -> str:
     """Significant digits and thousands separators; whole numbers exactly. `zeros` keeps trailing ones, so that columns align."""
-    if value is None or isinstance(value, bool | str):
-        return NOTHING if value is None else str(value)
-    if not isinstance(value, int | float):
-        return str(value)
-    if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else (f"{MINUS}∞" if value < 0 else "∞")
-    if isinstance(value, int) or (abs(value) >= 1000 and abs(value) < 1e15):
+    if value is None or not isinstance(value, Real) or isinstance(value, bool):
+        return NOTHING if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    number = float(value)
+    if not math.isfinite(number):
+        return "not a number" if math.isnan(number) else (f"{MINUS}∞" if number < 0 else "∞")
+    if isinstance(value, Integral) or 1000 <= abs(number) < 1e15:
         return f"{value:,.0f}".replace("-", MINUS)
-    text = f"{value:#.{digits}g}" if zeros else f"{value:.{digits}g}"
-    return re.sub(r"e([+-])0*(\d+)", lambda found: f"e{found[1].replace('+', '')}{found[2]}", text.rstrip(".")).replace(
-        "-", MINUS, text.startswith("-")
-    )
+    text = f"{number:#.{digits}g}" if zeros else f"{number:.{digits}g}"
+    mantissa, _, exponent = text.removesuffix(".").partition("e")
+    return (mantissa + (f"e{int(exponent)}" if exponent else "")).replace("-", MINUS)
 
 
 def say_difference(value: float) -> str:
@@ -113,8 +111,6 @@ def say_duration(seconds: float) -> str:
 
 def say_moment(moment: datetime) -> str:
     """`1 October 2013`, or `1 October 2013, 06:30 UTC` when it is not midnight; a moment without a zone is UTC."""
-    from datetime import UTC
-
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     day = f"{moment.day} {moment:%B %Y}"
     return day if (moment.hour, moment.minute) == (0, 0) else f"{day}, {moment:%H:%M} UTC"

@@ -21,7 +21,7 @@ Curve = Callable[[Floats, Floats], Line]
 def draw_binary(story: Story) -> dict[str, str]:
     """`roc`, `precision_recall` and `calibration`, where both classes are in the test rows."""
     evaluation = story.evaluation
-    if evaluation is None or evaluation.prediction.ndim != 1 or set(np.unique(evaluation.truth)) != {0.0, 1.0} or not _is_binary(story):
+    if evaluation is None or not _can_be_drawn(story, evaluation):
         return {}
     share = float(evaluation.truth.mean())
     return {
@@ -68,8 +68,9 @@ def _counts(truth: Floats, prediction: Floats) -> Line:
     return (np.arange(1, len(truth) + 1) - true)[last], true[last]
 
 
-def _is_binary(story: Story) -> bool:
-    return story.table is None or story.table.columns.target.task == "binary"
+def _can_be_drawn(story: Story, evaluation: Evaluation) -> bool:
+    binary = evaluation.prediction.ndim == 1 and (story.table is None or story.table.columns.target.task == "binary")
+    return binary and set(np.unique(evaluation.truth)) == {0.0, 1.0} and bool(np.isfinite(evaluation.prediction).all())
 
 
 def _paint_both(axes: Axes, evaluation: Evaluation, curve: Curve, metric: str, marker: str = "") -> None:

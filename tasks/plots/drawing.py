@@ -35,6 +35,7 @@ def draw(
     with rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph")  # the reader's browser has the fonts, this machine need not
         figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+        title, note = clean(title, 80), clean(note, 120)
         figure.text(0, 1 - 13 / height, title, fontsize=12.5, fontweight="bold", color=INK)
         figure.text(0, 1 - 29 / height, note, fontsize=11, color=QUIET)
         axes = figure.add_axes((left / width, bottom / height, 1 - (left + RIGHT) / width, 1 - (TOP + bottom) / height))

@@ -15,6 +15,7 @@ from tasks.records import Floats, Suspect, Target
 from tasks.settings import ColumnKind, LeakageSettings
 from tasks.wording import say_share
 
+Codes = NDArray[np.intp]
 MOST_ROWS, FEWEST_ROWS = 50_000, 2_000
 MOST_CELLS = 2_500_000
 """Wide tables are judged on fewer rows, so that the time does not grow with the columns."""
@@ -49,21 +50,20 @@ def find_suspects(
 def single_scores(frame: pd.DataFrame, target: Target, features: Mapping[str, ColumnKind]) -> dict[str, float]:
     """How far each column alone gets from chance (0) to perfect (1): 2 AUC - 1 (mean over classes, one against the rest), or R2.
 
-    Two halves of at most 50,000 rows (fewer where there are more than 50 columns) predict each other: a shallow tree on a number or date, smoothed rates on a category.
-    The same rows give the same scores.
+    Two halves of at most 50,000 rows (fewer where there are more than 50 columns) predict each other: a shallow tree on a
+    number or date, smoothed rates on a category. The same rows give the same scores.
     """
-    random = np.random.default_rng(0)
     most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_CELLS // max(1, len(features))))
-    chosen = random.permutation(len(frame))[:most]
-    first = np.arange(len(chosen)) < len(chosen) // 2
-    sample = frame.iloc[chosen]
+    sample = frame.iloc[np.random.default_rng(0).permutation(len(frame))[:most]]
+    first = np.arange(len(sample)) < len(sample) // 2
     outcome = _outcome(sample[target.column], target)
     measure = r2 if target.task == "regression" else distance_from_chance
     scores = {}
     for name, kind in features.items():
+        codes, guesser = _codes(sample[name], kind), _rates if kind == "category" else _tree
         guess = np.empty_like(outcome)
         for train in (first, ~first):
-            guess[~train] = _guess(sample[name], kind, outcome, train)
+            guess[~train] = guesser(codes[train], outcome[train], codes[~train])
         scores[name] = float(np.mean([measure(outcome[:, k], guess[:, k]) for k in range(outcome.shape[1])]))
     return scores
 
@@ -77,39 +77,45 @@ def _outcome(labels: pd.Series, target: Target) -> Floats:
     return np.column_stack([(labels == value).to_numpy(dtype=np.float64) for value in watched])
 
 
-def _guess(values: pd.Series, kind: ColumnKind, outcome: Floats, train: NDArray[np.bool_]) -> Floats:
-    """What the half `train` says about the other half from this one column; shape (rows of the other half, outputs)."""
+def _codes(values: pd.Series, kind: ColumnKind) -> Codes:
+    """Positions among the distinct values, in their order if they have one; shape (rows,).
+
+    Positions keep neighbours apart that a tree, which reads float32, would take for one. A missing category is -1, any other
+    missing value lies so far below that no split between two values comes near it.
+    """
     if kind == "category":
-        return _rates(pd.factorize(values, use_na_sentinel=False)[0], outcome, train)
-    from sklearn.tree import DecisionTreeRegressor
-
-    ranks = _ranks(values, kind)[:, None]
-    leaf = min(20, max(1, int(train.sum()) // 20))
-    tree = DecisionTreeRegressor(max_depth=DEPTH, min_samples_leaf=leaf, random_state=0).fit(ranks[train], outcome[train])
-    return np.asarray(tree.predict(ranks[~train]), dtype=np.float64).reshape(-1, outcome.shape[1])
-
-
-def _ranks(values: pd.Series, kind: ColumnKind) -> Floats:
-    """Positions among the distinct values, NaN where missing: exact in a tree's float32 however large the values are."""
+        return pd.factorize(values)[0]
     if kind == "date":
         times = pd.to_datetime(values, utc=True, errors="coerce").dt.as_unit("us")
         numbers = np.where(times.isna(), np.nan, times.astype("int64").to_numpy(dtype=np.float64))
     else:
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    ranks = np.full(len(numbers), np.nan)
+    codes = np.full(len(numbers), -2 * len(numbers), dtype=np.intp)
     there = ~np.isnan(numbers)
-    ranks[there] = np.unique(numbers[there], return_inverse=True)[1]
-    return ranks
+    codes[there] = np.unique(numbers[there], return_inverse=True)[1]
+    return codes
 
 
-def _rates(codes: NDArray[np.intp], outcome: Floats, train: NDArray[np.bool_]) -> Floats:
-    """Each category's mean outcome in the half `train`, drawn towards the overall mean."""
-    size = int(codes.max(initial=0)) + 1
-    counts = np.bincount(codes[train], minlength=size)
-    overall = outcome[train].mean(axis=0)
-    sums = np.column_stack([np.bincount(codes[train], weights=column[train], minlength=size) for column in outcome.T])
-    rates = (sums + SMOOTHING * overall) / (counts + SMOOTHING)[:, None]
-    return np.asarray(rates[codes[~train]])
+def _tree(codes: Codes, outcome: Floats, asked: Codes) -> Floats:
+    """A shallow tree's answer for the codes asked for; shape (rows asked, outputs)."""
+    from sklearn import config_context
+    from sklearn.tree import DecisionTreeRegressor
+
+    leaf = min(20, max(1, len(codes) // 20))
+    with config_context(skip_parameter_validation=True):  # checks that cost more than the tree itself
+        tree = DecisionTreeRegressor(max_depth=DEPTH, min_samples_leaf=leaf, random_state=0)
+        tree.fit(codes.astype(np.float32)[:, None], np.ascontiguousarray(outcome), check_input=False)
+    answer = tree.predict(asked.astype(np.float32)[:, None], check_input=False)
+    return np.asarray(answer, dtype=np.float64).reshape(-1, outcome.shape[1])
+
+
+def _rates(codes: Codes, outcome: Floats, asked: Codes) -> Floats:
+    """Each category's mean outcome, drawn towards the overall mean, for the codes asked for; shape (rows asked, outputs)."""
+    size = int(max(codes.max(initial=0), asked.max(initial=0))) + 2
+    counts = np.bincount(codes + 1, minlength=size)
+    sums = np.column_stack([np.bincount(codes + 1, weights=column, minlength=size) for column in outcome.T])
+    rates = (sums + SMOOTHING * outcome.mean(axis=0)) / (counts + SMOOTHING)[:, None]
+    return np.asarray(rates[asked + 1])
 
 
 def distance_from_chance(truth: Floats, guess: Floats) -> float:

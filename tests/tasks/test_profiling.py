@@ -91,7 +91,8 @@ def test_every_proposal_holds_for_the_rows_it_came_from() -> None:
             "boolean": pd.array([True, None] * 100, dtype="boolean"), "str": random.choice(["no", "1e3", "12:30"], 200),
             "string": pd.array(["a", "b"] * 100, dtype="string"), "object": pd.Series(["a", None] * 100, dtype=object),
             "categorical": pd.Categorical(["a", "b"] * 100), "coded": random.integers(0, 99, 200),
-            "when": pd.date_range("2013-01-01", periods=200, tz="UTC"), "day": pd.date_range("2013-01-01", periods=200), "y": random.normal(size=200),
+            "when": pd.date_range("2013-01-01", periods=200, tz="UTC"), "day": pd.date_range("2013-01-01", periods=200),
+            "y": random.normal(size=200),
         }
     )  # fmt: skip
     numbers = ("float", "small", "negative", "integer", "Int64", "bool", "boolean")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from tasks.artifacts import publish_table
-from tasks.columns import check_declared, check_presence, check_values, find_features
+from tasks.columns import check_declared, check_presence, check_values, find_features, plain_values
 from tasks.digests import digest
 from tasks.errors import DataRejected
 from tasks.expectations import run_expectations
-from tasks.findings import SEVERITIES, finding_rows, is_rejecting, rejection, row_examples, say_rows
+from tasks.findings import SEVERITIES, did_you_mean, finding_rows, is_rejecting, rejection, row_examples, say_rows
 from tasks.labels import read_target
 from tasks.leakage import find_suspects
 from tasks.records import Columns, Finding, LoadedTable, Suspect, Table
@@ -110,9 +110,10 @@ def _examine(
         raise rejection(findings, where)
     time = columns.time.column if columns.time else None
     used = sorted({*features, *columns.key, *keep, *([time] if time else [])})
-    rows = rows[used].assign(**{target.column: labels}).reset_index(drop=True)
+    settled = {name: plain_values(rows[name], kind) for name, kind in features.items()}
+    rows = rows[used].assign(**settled, **{target.column: labels}).reset_index(drop=True)
     suspects = find_suspects(rows, visible.loc[unlabelled, list(features)], target, features, settings.leakage)
-    findings += _check_leakage(suspects, settings.leakage)
+    findings += _check_leakage(suspects, settings.leakage, visible.columns)
     return Table(
         frame=rows,
         columns=Columns(target, features, time, columns.key, left_out),
@@ -197,15 +198,19 @@ def _labelled(visible: pd.DataFrame, columns: TableSettings, settings: Validatio
     )
 
 
-def _check_leakage(suspects: Sequence[Suspect], settings: LeakageSettings) -> list[Finding]:
+def _check_leakage(suspects: Sequence[Suspect], settings: LeakageSettings, names: Iterable[str]) -> list[Finding]:
     """Warnings: it is the gate that refuses to promote."""
     if settings.action == "off":
         return []
     expected = f"known before the event; on its own less than {settings.threshold:g} of the way from chance to perfect"
-    findings = [
-        Finding(LEAKAGE, suspect.column, "warning", False, expected, f"{suspect.reason} (score {suspect.score:.2f})")
-        for suspect in suspects
-    ]
+    found = [(suspect.column, f"{suspect.reason} (score {suspect.score:.2f})") for suspect in suspects]
+    findings = [Finding(LEAKAGE, column, "warning", False, expected, observed) for column, observed in found]
+    present = set(names)
+    for name in sorted(set(settings.allow) - present):
+        observed = "; ".join(part for part in ("no such column", did_you_mean(name, present)) if part)
+        findings.append(
+            Finding("allowed columns are there", name, "warning", False, "a column that validation.leakage.allow names", observed)
+        )
     return findings or [Finding(LEAKAGE, "", "warning", True, expected, "no suspect")]
 
 

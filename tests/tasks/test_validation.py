@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,17 @@ class TestAccepted:
         table = validate(frame)
         assert table.columns.features == {"category": "category", "flag": "number", "number": "number"}
         assert str(table.frame["y"].dtype) == "int64"
+
+    def test_a_databases_objects_become_numbers_and_times(self) -> None:
+        days = [(START + pd.Timedelta(days=row % 20)).date() for row in range(ROWS)]
+        amounts = [Decimal(row % 7) / 4 if row % 5 else None for row in range(ROWS)]
+        flags = [bool(row % 2) if row % 3 else None for row in range(ROWS)]
+        objects = {"amount": amounts, "day": days, "flag": flags}
+        table = validate(rows(**{name: pd.Series(values, dtype=object) for name, values in objects.items()}))
+        assert {name: str(table.frame[name].dtype) for name in objects} == {
+            "amount": "float64", "day": "datetime64[us, UTC]", "flag": "float64"
+        }  # fmt: skip
+        assert table.frame["amount"].isna().sum() == ROWS / 5
 
 
 class TestCut:
@@ -287,6 +299,11 @@ class TestLeakage:
         off = validate(frame, leakage=LeakageSettings(action="off"))
         assert (off.suspects, [finding.check for finding in off.findings if finding.check == "no leakage"]) == ((), [])
         assert validate(frame, leakage=LeakageSettings(allow=("copy",))).suspects == ()
+
+    def test_an_allowed_column_that_does_not_exist_is_a_warning(self) -> None:
+        table = validate(rows(), leakage=LeakageSettings(allow=("numbr",)))
+        assert failed(table.findings, "warning") == [("allowed columns are there", "numbr")]
+        assert "did you mean number?" in table.findings[-1].observed
 
     def test_on_flights_each_column_from_after_departure_is_suspect_and_no_other(self) -> None:
         table = validate_table(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from tasks.errors import ConfigError
 from tasks.metrics import METRICS, find_metric
@@ -25,7 +28,21 @@ from tasks.settings import (
 )
 from tasks.sources import AnySource
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+NAMED = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
+
+
+def plain_name(name: str) -> str:
+    """Names become folders, addresses and file names, so they hold nothing that one of these could misread."""
+    if not re.fullmatch(NAMED, name):
+        raise ValueError("must be at most 63 letters, digits, - and _, the first a letter or digit")
+    return name
+
+
+def _family_by_default(model: object) -> object:
+    return {"family": LightGBM().family, **model} if isinstance(model, dict) else model
+
+
+Name = Annotated[str, AfterValidator(plain_name), Field(json_schema_extra={"pattern": NAMED})]
 
 
 class RetrainConfig(TableSettings):
@@ -38,16 +55,23 @@ class RetrainConfig(TableSettings):
     source: AnySource
     """Where the rows come from."""
     validation: ValidationSettings = ValidationSettings()
+    """What the data must be like before anything is trained."""
     split: SplitSettings = SplitSettings()
+    """Which rows train, which choose the hyperparameters, which judge."""
     features: FeatureSettings = FeatureSettings()
-    model: AnyModel = LightGBM()
+    """How raw columns become what a model reads."""
+    model: Annotated[AnyModel, BeforeValidator(_family_by_default)] = LightGBM()
+    """The model family, its fixed hyperparameters and its search space; LightGBM when no family is named."""
     metric: str | None = None
     """The metric that is tuned for and judged on; log_loss for classes, rmse for a regression when left out."""
     metrics: tuple[str, ...] = ()
     """Further metrics to report; the task's usual ones when left out."""
     tuning: TuningSettings = TuningSettings()
+    """Whether and how hyperparameters are searched, and where the search stops."""
     gate: GateSettings = GateSettings()
+    """What a candidate must show before it may go live."""
     registry: RegistrySettings = RegistrySettings()
+    """Where the model goes once it has passed."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Everything random starts from it."""
     threads: Annotated[int, Field(ge=1)] | None = None
@@ -74,48 +98,60 @@ class RetrainConfig(TableSettings):
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     @model_validator(mode="after")
-    def _columns_have_one_role(self) -> Self:
-        time = self.time.column if self.time else None
-        for role, name in (("target", self.target), ("time.column", time)):
-            if name is not None and self.columns.get(name, "ignore") != "ignore":
-                raise ValueError(f"columns: {name} is already the {role}, it cannot be a feature of kind {self.columns[name]}")
-        if self.target == time:
-            raise ValueError(f"target: {self.target} is the time column too")
-        if self.target in self.key:
-            raise ValueError(f"key: the target {self.target} cannot be part of the key")
-        return self
-
-    @model_validator(mode="after")
-    def _windows_have_a_time(self) -> Self:
-        if self.time is None:
-            lengths = {"split.test": self.split.test, "split.fold": self.split.fold, "split.training_window": self.split.training_window}
-            for key, value in lengths.items():
-                if isinstance(value, timedelta):
-                    raise ValueError(f"{key}: a length of time needs a time column; name it under time, or give a share such as 0.2")
-        elif self.split.group:
-            raise ValueError("split.group: rows are split by time here; leave group out, or time")
-        return self
-
-    @model_validator(mode="after")
-    def _limits_and_metrics(self) -> Self:
+    def _hangs_together(self) -> Self:
+        faults = [*self._faults_of_columns(), *self._faults_of_windows(), *self._faults_of_metrics()]
         if self.tuning.trials is None and self.tuning.minutes is None:
-            raise ValueError("tuning: give trials, minutes or both; a search without a limit never ends")
-        named = {"metric": (self.metric,) if self.metric else (), "metrics": self.metrics}
-        named |= {"gate.floors": tuple(self.gate.floors), "gate.ceilings": tuple(self.gate.ceilings)}
+            faults.append("tuning: give trials, minutes or both; a search without a limit never ends")
+        if self.registry.model is not None and not re.fullmatch(NAMED, self.registry.model):
+            faults.append(f"registry.model must be at most 63 letters, digits, - and _, got {self.registry.model!r}")
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults_of_columns(self) -> Iterator[str]:
+        time = self.time.column if self.time else None
+        for role, name in (("target", self.target), ("time column", time)):
+            if name is not None and self.columns.get(name, "ignore") != "ignore":
+                yield f"columns.{name}: is already the {role}, it cannot be a feature of kind {self.columns[name]}"
+        if self.target == time:
+            yield f"target: {self.target} is the time column too"
+        if self.target in self.key:
+            yield f"key: the target {self.target} cannot be part of the key"
+        if self.split.group == self.target:
+            yield f"split.group: rows cannot be grouped by the target {self.target}"
+
+    def _faults_of_windows(self) -> Iterator[str]:
+        for key in ("test", "fold", "training_window"):
+            if self.time is None and isinstance(getattr(self.split, key), timedelta):
+                yield f"split.{key}: a length of time needs a time column; name it under time, or give a share such as 0.2"
+        if self.time is not None and self.split.group:
+            yield "split.group: rows are split by time here; leave group out, or time"
+
+    def _faults_of_metrics(self) -> Iterator[str]:
+        floors, ceilings = self.gate.floors, self.gate.ceilings
+        named = {"metric": (self.metric,) if self.metric else (), "metrics": self.metrics, "gate.floors": floors, "gate.ceilings": ceilings}
         for key, names in named.items():
             for name in names:
                 try:
                     find_metric(name, self.task)
                 except ConfigError as error:
-                    raise ValueError(f"{key}: {error}") from None
-        tasks = [METRICS[name].tasks for names in named.values() for name in names]
-        if tasks and not frozenset.intersection(*tasks):
-            raise ValueError("metric, metrics and gate name metrics that no single task can have")
-        return self
+                    yield f"{key}: {error}"
+        known = [METRICS[name] for names in named.values() for name in names if name in METRICS]
+        if known and not frozenset.intersection(*(metric.tasks for metric in known)):
+            yield "metric, metrics and gate name metrics that no single task can have"
+        for key, limits, useful in (("floors", floors, True), ("ceilings", ceilings, False)):
+            for name, limit in limits.items():
+                if not math.isfinite(limit):
+                    yield f"gate.{key}.{name} must be a finite number, got {limit}"
+                if name in METRICS and METRICS[name].greater_is_better != useful:
+                    other = "ceilings" if useful else "floors"
+                    yield f"gate.{key}.{name}: {'less' if useful else 'more'} {name} is better; put it under gate.{other}"
 
 
 def json_schema() -> str:
     """The JSON Schema of a config file, for editors."""
     schema = RetrainConfig.model_json_schema()
     schema["title"] = "Evertune retrain"
+    # the short form, which is widened before pydantic's schema begins
+    schema["properties"]["time"]["anyOf"].insert(0, {"type": "string"})
     return json.dumps(schema, indent=2) + "\n"

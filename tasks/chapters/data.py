@@ -34,7 +34,8 @@ def _facts(story: Story) -> Grid | None:
     if story.source is not None:
         source = story.source
         shape = f"{say_count(source.rows, 'row')} of {say_count(source.columns, 'column')}, {say_size(source.bytes)} in memory"
-        facts += [("Source", f"{source.location} ({source.kind})"), ("Size", shape), ("Digest", source.digest)]
+        kind = "" if source.kind in source.location else f" ({source.kind})"
+        facts += [("Source", f"{source.location}{kind}"), ("Size", shape), ("Digest", source.digest)]
     if story.table is not None:
         facts += _describe_columns(story.table.columns)
         facts += [("Newest row", say_moment(story.table.newest))] if story.table.newest is not None else []
@@ -106,7 +107,7 @@ def _rows(story: Story) -> Grid | None:
     if story.split is not None:
         used = len(story.split.train) + len(story.split.test)
         counts += [("to train on", len(story.split.train), ""), ("to test on", len(story.split.test), "")]
-        counts += [("in neither", rest, "left out")] if (rest := len(story.table.frame) - used) > 0 else []
+        counts += [("in neither of them", rest, "")] if (rest := len(story.table.frame) - used) > 0 else []
     return Grid(("Rows", "Count", "Share of what was read"), tuple(_count_row(*row, story.source.rows) for row in counts), "Rows")
 
 

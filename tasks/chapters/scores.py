@@ -23,11 +23,12 @@ def _sentences(story: Story, evaluation: Evaluation) -> tuple[str, ...]:
     rows = say_count(evaluation.rows, "row")
     champion = f"champion v{story.champion.version}" if story.champion else "the champion"
     against = {
-        "nobody": f"The challenger alone, on {rows} that it was not trained on.",
-        "champion": f"The challenger and {champion} on the same {rows}, which neither was trained on.",
-        "stand-in": f"The challenger and a stand-in for {champion} (its settings, refitted) on the same {rows}.",
+        "nobody": f"The challenger alone, on {rows} that it was not trained on",
+        "champion": f"The challenger and {champion} on the same {rows}, which neither was trained on",
+        "stand-in": f"The challenger and a stand-in for {champion} (its settings, refitted) on the same {rows}",
     }
-    return tuple(end_sentence(text) for text in (against[evaluation.compared_with], evaluation.note) if text)
+    told = against[evaluation.compared_with if evaluation.champion else "nobody"]
+    return (end_sentence(f"{told}; {evaluation.note}" if evaluation.note else told),)
 
 
 def _table(evaluation: Evaluation) -> Grid:

@@ -19,8 +19,8 @@ def tell_tuning(story: Story) -> Chapter | None:
 
 
 def _search_sentences(search: Search) -> list[str]:
-    counts = ", ".join(f"{search.count(state)} {state}" for state in ("finished", "pruned", "failed") if search.count(state))
-    tried = f"{say_count(len(search.trials), 'trial')} ({counts or 'none'}) in {say_duration(search.seconds)}"
+    counts = [f"{count} {state}" for state, count in search.counts.items() if count]
+    tried = f"{say_count(len(search.trials), 'trial')} ({', '.join(counts) or 'none'}) in {say_duration(search.seconds)}"
     sentences = [end_sentence(f"{tried}, stopped by {search.stopped_by}")]
     if search.best is not None and search.best.value is not None:
         folds = ", ".join(say_number(value, zeros=True) for value in search.best.fold_values)

@@ -17,9 +17,9 @@ MOST = 20
 
 def draw_importance(story: Story) -> dict[str, str]:
     """`importance`: the 20 features with the largest share of the model's gain."""
-    if not story.importance:
+    first = sorted(((name, share) for name, share in story.importance.items() if share > 0), key=lambda item: -item[1])[:MOST]
+    if not first:
         return {}
-    first = sorted(story.importance.items(), key=lambda item: -item[1])[:MOST]
     names, shares = [label(name) for name, _ in first], [share for _, share in first]
     note = f"share of the total gain; {_count(len(first), len(story.importance))}"
     height = 74 + 19.0 * len(first)

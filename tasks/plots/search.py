@@ -19,9 +19,11 @@ Points = tuple[Floats, Floats]
 
 
 def draw_search(story: Story) -> dict[str, str]:
-    """`search_history`: every finished trial's value and the best so far; pruned and failed ones, which have no value, along the foot."""
+    """`search_history`: every finished trial's value and the best so far; pruned and failed ones, which have no value, along the foot.
+
+    Nothing for a single value, which the page says in words."""
     search = story.search
-    if search is None or not len(_points(search)[0]):
+    if search is None or len(_points(search)[0]) < 2:
         return {}
     better = "more" if _greater(search) else "less"
     note = f"{search.metric} by trial, {better} is better; the line is the best so far"

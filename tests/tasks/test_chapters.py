@@ -131,9 +131,16 @@ def test_it_says_with_whom_the_challenger_was_compared_and_on_how_many_rows() ->
     assert story.evaluation is not None
     stand_in = replace(story.evaluation, compared_with="stand-in", note="only 12 rows are newer")
     markdown = write_report(replace(story, evaluation=stand_in)).markdown
-    assert "a stand-in for champion v3 (its settings, refitted) on the same 190 rows. Only" not in markdown
-    assert "only 12 rows are newer." in markdown
+    assert "a stand-in for champion v3 (its settings, refitted) on the same 190 rows; only 12 rows are newer." in markdown
     assert "| Metric | Challenger | Stand-in |" in markdown
+
+
+def test_a_champion_that_could_not_be_scored_is_not_said_to_have_been() -> None:
+    story = stories.promoted()
+    assert story.evaluation is not None
+    alone = replace(story.evaluation, champion={}, champion_prediction=None, note="the champion could not be scored: its file is gone")
+    markdown = write_report(replace(story, evaluation=alone)).markdown
+    assert "The challenger alone, on 190 rows that it was not trained on; the champion could not be scored: its file is gone." in markdown
 
 
 def test_failed_checks_come_first_with_rows_and_examples_and_critical_before_warning() -> None:

@@ -184,6 +184,19 @@ def test_the_best_so_far_never_gets_worse() -> None:
     np.testing.assert_array_equal(best_so_far(values, greater=True), pd.Series(values).cummax())
 
 
+def test_a_search_of_one_value_is_not_worth_a_plot() -> None:
+    story = stories.promoted()
+    assert story.search is not None
+    assert "search_history" not in plots(replace(story, search=replace(story.search, trials=story.search.trials[:1])))
+
+
+def test_features_without_any_gain_are_not_drawn() -> None:
+    svg = plots(replace(stories.promoted(), importance={"distance": 1.0, "unused": 0.0}))["importance"]
+    assert "distance" in svg
+    assert "unused" not in svg
+    assert "the first 1 of 2 features" in svg
+
+
 @pytest.mark.parametrize("greater", [False, True])
 def test_one_hopeless_trial_does_not_flatten_the_others(greater: bool) -> None:
     values = np.append(np.linspace(0.4, 0.5, 30), 1e6 * (-1 if greater else 1))
@@ -201,7 +214,7 @@ def test_a_few_of_many_are_spread_from_the_first_to_the_last() -> None:
     assert spread(0, 5).tolist() == []
 
 
-@pytest.mark.parametrize("values", [(0.5,), (0.5, 0.5, 0.5), (float("inf"), 0.4), (0.0, 0.0)])
+@pytest.mark.parametrize("values", [(0.5, 0.4), (0.5, 0.5, 0.5), (float("inf"), 0.4, 0.3), (0.0, 0.0)])
 def test_a_search_of_hardly_anything_is_drawn(values: tuple[float, ...], caplog: pytest.LogCaptureFixture) -> None:
     story = stories.promoted()
     assert story.search is not None

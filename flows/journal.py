@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from configs.schema import RetrainConfig
+from flows.links import find_links
 from tasks.artifacts import publish_link, publish_markdown
 from tasks.errors import DataRejected, EvertuneError
 from tasks.homes import Home
@@ -48,7 +49,8 @@ class Journal:
         }
         run.text(self.told["config"], "config.yaml")
         run.tags({"evertune.config_digest": config.digest(), "evertune.code": _code_version(), "evertune.flow_run_id": flow_run_id or ""})
-        self._link_both_ways(flow_run_id)
+        self.links = find_links(home, run, flow_run_id)
+        self._link_both_ways()
 
     def add(self, **told: Any) -> None:
         """Remember parts of the story that need no record of their own."""
@@ -165,7 +167,7 @@ class Journal:
 
     def _report(self) -> Result:
         path = self.home.root / "reports" / f"{self.config.name}-{self.result['as_of'][:10]}-{self.run.id[:8]}.html"
-        self.result |= {"report": str(path), "look": self._where_to_look()}
+        self.result |= {"report": str(path), "look": self.links.to_look()}
         report = write_report(Story(result=self._result(), **self.told))
         path.parent.mkdir(exist_ok=True)
         path.write_text(report.html, encoding="utf-8")
@@ -180,25 +182,11 @@ class Journal:
         seconds = dict(self.timing.seconds)
         return Result(**self.result, seconds={**seconds, "total": round(self.timing.total(), 3)})
 
-    def _where_to_look(self) -> dict[str, str]:
-        address = self.run.tracker.link(self.run.id)
-        return {"MLflow": address} if address else {"look": "evertune ui  (Prefect's and MLflow's pages on this run)"}
-
-    def _link_both_ways(self, flow_run_id: str | None) -> None:
-        """MLflow's run names Prefect's by address, and Prefect's has a link to MLflow's."""
-        if flow_run_id is None:
-            return
-        from prefect.settings import PREFECT_UI_URL
-
-        if PREFECT_UI_URL.value():
-            self.run.tags({"prefect.flow_run": f"{PREFECT_UI_URL.value()}/runs/flow-run/{flow_run_id}"})
-        address = self.run.tracker.link(self.run.id)
-        if address:
-            publish_link("mlflow", address, "The MLflow run of this retrain")
-        else:
-            publish_markdown(
-                "mlflow", f"MLflow run `{self.run.id}` of experiment `{self.config.name}`; `evertune ui` shows it.", "MLflow run"
-            )
+    def _link_both_ways(self) -> None:
+        """MLflow's run names Prefect's page, and Prefect's run has a link to MLflow's."""
+        if self.links.prefect:
+            self.run.tags({"prefect.flow_run": self.links.prefect})
+        publish_link("mlflow", self.links.mlflow, "The MLflow run" + (" (evertune ui serves it)" if self.links.embedded else ""))
 
 
 def _note(result: Result) -> str:

@@ -19,6 +19,8 @@ from flows.claims import current_claim
 from tasks.homes import VARIABLE, Home
 
 LOOPBACK = "127.0.0.1"
+PAGELESS = "EVERTUNE_PAGELESS_PREFECT"
+"""Variable with the address of a server that has no pages, so that no link is made to them."""
 START_SECONDS = 180.0  # a first migration on a slow disk
 FLUSH_SECONDS = 5.0
 
@@ -35,7 +37,7 @@ def embedded_prefect(home: Home) -> Iterator[PrefectServer]:
         if server is None:
             server = PrefectServer(*start_prefect(home, free_socket()))
             stack.callback(server.stop)
-        stack.enter_context(client_of(home, server.api_url))
+        stack.enter_context(client_of(home, server.api_url, pageless=server.child is not None))
         try:
             yield server
         finally:
@@ -123,10 +125,10 @@ def pages_settings(home: Home) -> dict[str, str]:
 
 
 @contextmanager
-def client_of(home: Home, api_url: str) -> Iterator[None]:
+def client_of(home: Home, api_url: str, pageless: bool = False) -> Iterator[None]:
     """Point Prefect's client in this process, and in those it starts, at a server of this home."""
     loopback = ",".join(filter(None, [os.environ.get("NO_PROXY"), LOOPBACK]))
-    settings = {"PREFECT_API_URL": api_url, "PREFECT_HOME": str(home.prefect)}
+    settings = {"PREFECT_API_URL": api_url, "PREFECT_HOME": str(home.prefect), PAGELESS: api_url if pageless else ""}
     with ExitStack() as stack:
         stack.enter_context(environment({**settings, "NO_PROXY": loopback, "no_proxy": loopback}))
         if "prefect" in sys.modules:  # it has read its settings already

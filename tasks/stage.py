@@ -96,7 +96,7 @@ class Stage(Generic[Inputs, Output]):
 
         found = self._task(*args, **kwargs)
         if isinstance(found, State):  # only _run_as_task returns one, and Prefect has wrapped what it holds
-            raise cast(EvertuneError, found.data.result)
+            raise cast(EvertuneError, cast(Any, found.data).result)
         return cast(Output, found)
 
     @cached_property

@@ -41,13 +41,6 @@ class Tracker:
     client: MlflowClient
     experiment: str
     uri: str
-    artifacts: Path | None
-
-    def link(self, run_id: str) -> str | None:
-        """The run's page, when there is a server to show it."""
-        if not self.uri.startswith("http"):
-            return None
-        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment}/runs/{run_id}?workflowType=machine_learning"
 
 
 @dataclass(frozen=True)
@@ -137,14 +130,14 @@ def connect(home: Home, experiment: str) -> Tracker:
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 place = None if artifacts is None else (artifacts / experiment).absolute().as_uri()
-                return Tracker(client, client.create_experiment(experiment, artifact_location=place), uri, artifacts)
+                return Tracker(client, client.create_experiment(experiment, artifact_location=place), uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ServiceUnavailable(f"MLflow at {_without_secrets(uri)} cannot be used: {str(error).splitlines()[0]}") from error
     if found.lifecycle_stage != "active":
         raise ConfigError(
             f"MLflow's experiment {experiment!r} was deleted; restore it (mlflow experiments restore -x {found.experiment_id})"
         )
-    return Tracker(client, found.experiment_id, uri, artifacts)
+    return Tracker(client, found.experiment_id, uri)
 
 
 @contextmanager

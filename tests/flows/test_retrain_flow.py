@@ -90,6 +90,8 @@ def test_the_mlflow_run_names_the_prefect_run(config: str, store: Home) -> None:
     assert isinstance(result, Result)
     tags = MlflowClient(store.mlflow_url).get_run(str(result.mlflow_run_id)).data.tags
     assert tags["evertune.flow_run_id"] == result.prefect_flow_run_id
+    assert tags["prefect.flow_run"] == result.look["Prefect"]
+    assert str(result.prefect_flow_run_id) in result.look["Prefect"]
 
 
 def test_rejected_data_fails_the_flow_with_a_message_and_no_traceback(config: str, caplog: pytest.LogCaptureFixture) -> None:

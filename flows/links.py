@@ -1,0 +1,50 @@
+"""Addresses of a retrain's pages, in Prefect and in MLflow.
+
+Without servers of the user's own, the pages are those of `evertune ui`: where it shows this home now, else where it will be.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from flows.claims import current_claim
+from flows.pages import MLFLOW_PORT, PREFECT_PORT
+from flows.servers import LOOPBACK, PAGELESS
+from tasks.homes import Home
+from tasks.tracking import Run
+
+
+@dataclass(frozen=True)
+class Links:
+    """`prefect` is None outside a flow; `embedded` says that `evertune ui` has to be running for an address to answer."""
+
+    mlflow: str
+    prefect: str | None
+    embedded: bool
+
+    def to_look(self) -> dict[str, str]:
+        """Page name -> where, for the summary."""
+        found = {"MLflow": self.mlflow, **({"Prefect": self.prefect} if self.prefect else {})}
+        return found | ({"pages": "evertune ui  (serves the addresses above)"} if self.embedded else {})
+
+
+def find_links(home: Home, run: Run, flow_run_id: str | None) -> Links:
+    """The pages of this MLflow run and this Prefect run."""
+    claim = current_claim(home)
+    tracker_served, prefect_served = run.tracker.uri.startswith("http"), _prefect_pages()
+    mlflow = run.tracker.uri if tracker_served else (claim and claim.mlflow) or f"http://{LOOPBACK}:{MLFLOW_PORT}"
+    prefect = prefect_served or (claim and claim.prefect) or f"http://{LOOPBACK}:{PREFECT_PORT}"
+    return Links(
+        mlflow=f"{mlflow.rstrip('/')}/#/experiments/{run.tracker.experiment}/runs/{run.id}?workflowType=machine_learning",
+        prefect=f"{prefect.rstrip('/')}/v2/runs/flow-run/{flow_run_id}" if flow_run_id else None,
+        embedded=not (tracker_served and prefect_served) and not (claim and claim.mlflow),
+    )
+
+
+def _prefect_pages() -> str | None:
+    """Where the server of this flow has its pages; None for an embedded one, whose address ends with it."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+
+    address: str | None = PREFECT_API_URL.value()
+    return None if address in (None, os.environ.get(PAGELESS)) else PREFECT_UI_URL.value()

@@ -97,9 +97,7 @@ def check_values(frame: pd.DataFrame, features: dict[str, ColumnKind], left_out:
 
 
 def plain_values(values: pd.Series, kind: ColumnKind) -> pd.Series:
-    """Python objects, such as a database's decimals and dates, as pandas' own numbers and times (UTC); all else unchanged."""
-    if values.dtype != object:
-        return values
+    """Python objects, such as a database's decimals and dates, as pandas' own numbers and times (UTC); text stays."""
     if kind == "number":
         return pd.to_numeric(values, errors="coerce").astype(np.float64)
     if kind == "date" and content_of(values) == "date":

@@ -110,7 +110,7 @@ def _examine(
         raise rejection(findings, where)
     time = columns.time.column if columns.time else None
     used = sorted({*features, *columns.key, *keep, *([time] if time else [])})
-    settled = {name: plain_values(rows[name], kind) for name, kind in features.items()}
+    settled = {name: plain_values(rows[name], kind) for name, kind in features.items() if rows[name].dtype == object}
     rows = rows[used].assign(**settled, **{target.column: labels}).reset_index(drop=True)
     suspects = find_suspects(rows, visible.loc[unlabelled, list(features)], target, features, settings.leakage)
     findings += _check_leakage(suspects, settings.leakage, visible.columns)

@@ -263,11 +263,9 @@ def test_yaml_faults_name_file_line_and_column(file: Path) -> None:
 
 
 def test_typing_traps_do_not_spring(file: Path) -> None:
-    config = read_config(
-        _with(file, "positive: no\ndescription: 12:30:00\nmodel: {hyperparameters: {lambda_l1: 1e3, metric: 2013-01-01}}\n")
-    )
-    assert (config.positive, config.description) == ("no", "12:30:00")
-    assert config.model.hyperparameters == {"lambda_l1": 1000.0, "metric": "2013-01-01"}
+    config = read_config(_with(file, "positive: no\ndescription: 12:30:00\nkey: [2013-01-01, 007]\ngate: {ceilings: {rmse: 1e3}}\n"))
+    assert (config.positive, config.description, config.key) == ("no", "12:30:00", ("2013-01-01", "007"))
+    assert config.gate.ceilings == {"rmse": 1000.0}
 
 
 def _with(file: Path, added: str) -> Path:

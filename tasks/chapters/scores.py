@@ -16,19 +16,18 @@ def tell_scores(story: Story) -> Chapter | None:
     evaluation = story.evaluation
     if evaluation is None:
         return None
-    return Chapter("Scores", _sentences(story, evaluation), grids=(_table(evaluation),), plots=PLOTS)
+    return Chapter("Scores", (_sentence(story, evaluation),), grids=(_table(evaluation),), plots=PLOTS)
 
 
-def _sentences(story: Story, evaluation: Evaluation) -> tuple[str, ...]:
-    rows = say_count(evaluation.rows, "row")
+def _sentence(story: Story, evaluation: Evaluation) -> str:
+    """On how many rows, compared with whom; the evaluation's own note says more where it has one."""
+    rows, note = say_count(evaluation.rows, "row"), evaluation.note
     champion = f"champion v{story.champion.version}" if story.champion else "the champion"
-    against = {
-        "nobody": f"The challenger alone, on {rows} that it was not trained on",
-        "champion": f"The challenger and {champion} on the same {rows}, which neither was trained on",
-        "stand-in": f"The challenger and a stand-in for {champion} (its settings, refitted) on the same {rows}",
-    }
-    told = against[evaluation.compared_with if evaluation.champion else "nobody"]
-    return (end_sentence(f"{told}; {evaluation.note}" if evaluation.note else told),)
+    if not evaluation.champion:
+        return end_sentence(f"The challenger alone, on {rows} that it was not trained on" + (f"; {note}" if note else ""))
+    if evaluation.compared_with == "stand-in":
+        return end_sentence(f"The challenger against a stand-in ({rows}): {note or f'the settings of {champion}, refitted'}")
+    return end_sentence(f"The challenger against {note or f'{champion} on rows that neither has seen'} ({rows})")
 
 
 def _table(evaluation: Evaluation) -> Grid:

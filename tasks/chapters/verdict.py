@@ -21,7 +21,9 @@ WORDS: dict[str, tuple[str, Tone]] = {
 def tell_banner(story: Story) -> Banner:
     """The verdict in one or two words, what is live now, and why."""
     word, tone = WORDS.get(story.result.verdict, (story.result.verdict.replace("_", " ").capitalize(), "quiet"))
-    return Banner(word, _meaning(story), story.result.reason, tone)
+    first, *more = [line.strip() for line in story.result.reason.splitlines() if line.strip()] or [""]
+    reason = ": ".join(filter(None, (first.rstrip(":"), "; ".join(more))))  # a rejection names its checks on lines of their own
+    return Banner(word, _meaning(story), reason, tone)
 
 
 def _meaning(story: Story) -> str:

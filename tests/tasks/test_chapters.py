@@ -126,13 +126,20 @@ def test_the_better_side_is_marked_in_the_metrics_own_direction(metric: str, now
 
 def test_it_says_with_whom_the_challenger_was_compared_and_on_how_many_rows() -> None:
     assert "The challenger alone, on 190 rows that it was not trained on." in write("first").markdown
-    assert "The challenger and champion v3 on the same 190 rows" in write("promoted").markdown
+    assert "The challenger against champion v3 on rows that neither has seen (190 rows)." in write("promoted").markdown
     story = stories.promoted()
     assert story.evaluation is not None
     stand_in = replace(story.evaluation, compared_with="stand-in", note="only 12 rows are newer")
     markdown = write_report(replace(story, evaluation=stand_in)).markdown
-    assert "a stand-in for champion v3 (its settings, refitted) on the same 190 rows; only 12 rows are newer." in markdown
+    assert "The challenger against a stand-in (190 rows): only 12 rows are newer." in markdown
     assert "| Metric | Challenger | Stand-in |" in markdown
+
+
+def test_a_reason_of_several_lines_becomes_one_sentence() -> None:
+    story = stories.data_rejected()
+    result = replace(story.result, reason="rows.csv: 2 critical checks failed\n  enough rows: got 3\n  area: 31 missing")
+    markdown = write_report(replace(story, result=result)).markdown
+    assert "rows.csv: 2 critical checks failed: enough rows: got 3; area: 31 missing\n" in markdown
 
 
 def test_a_champion_that_could_not_be_scored_is_not_said_to_have_been() -> None:

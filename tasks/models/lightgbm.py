@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.models.model import Fitting, Matrix, Model, Native
 from tasks.models.spaces import Float, Int, Space
@@ -28,6 +29,23 @@ WATCHED = {
 FALLBACK: dict[Task, str] = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "rmse"}
 
 
+UNTUNED_ROUNDS = 200
+CONFIG_KEYS = {
+    "max_bin": "model.max_bin",
+    "early_stopping_round": "model.early_stopping_rounds",
+    "metric": "metric, at the top of the config",
+    "seed": "seed, at the top of the config",
+    "num_threads": "threads, at the top of the config",
+    "categorical_feature": "columns: {<name>: category}, at the top of the config",
+}
+"""LightGBM's parameters that the config has keys of its own for."""
+BINNING = frozenset({
+    "bin_construct_sample_cnt", "data_random_seed", "enable_bundle", "forcedbins_filename", "is_enable_sparse", "linear_tree",
+    "max_bin_by_feature", "min_data_in_bin", "pre_partition", "two_round", "use_missing", "zero_as_missing",
+})  # fmt: skip
+"""Parameters that LightGBM's Dataset is built with: they may be fixed, not searched."""
+
+
 class LightGBM(Model):
     """Settings of a LightGBM model; `hyperparameters` take LightGBM's own names."""
 
@@ -41,6 +59,20 @@ class LightGBM(Model):
 
     requirements: ClassVar[tuple[str, ...]] = ("lightgbm", "numpy", "pandas")
     rounds_name: ClassVar[str | None] = "num_iterations"
+
+    @model_validator(mode="after")
+    def _bins_are_not_searched(self) -> Self:
+        if fixed := BINNING & set(self.space):
+            raise ValueError(f"space.{min(fixed)}: is a property of the binned data, which all trials share; fix it under hyperparameters")
+        return self
+
+    def parameters(self) -> frozenset[str]:
+        return frozenset(_second_names())
+
+    def elsewhere(self) -> dict[str, str]:
+        told = {"num_class": "it is told from the target"} | {name: f"write {key}" for name, key in CONFIG_KEYS.items()}
+        second = {name: told.get(first, f"write {first}") for first, names in _second_names().items() for name in names}
+        return second | told
 
     def default_space(self, task: Task) -> Space:
         return {
@@ -57,7 +89,8 @@ class LightGBM(Model):
     def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> tuple[lightgbm.Dataset, lightgbm.Dataset | None]:
         import lightgbm
 
-        bins = {"max_bin": self.max_bin, "feature_pre_filter": False, "num_threads": fitting.threads, "verbose": -1}
+        chosen = {name: value for name, value in self.hyperparameters.items() if name in BINNING}
+        bins = {"max_bin": self.max_bin, "feature_pre_filter": False, "num_threads": fitting.threads, "verbosity": -1, **chosen}
         alike: dict[str, Any] = {"categorical_feature": list(train.categorical), "params": bins}
         binned = lightgbm.Dataset(train.values, train.truth, **alike).construct()
         return binned, None if valid is None else lightgbm.Dataset(valid.values, valid.truth, reference=binned, **alike).construct()
@@ -66,15 +99,15 @@ class LightGBM(Model):
         import lightgbm
 
         train, valid = prepared
-        chosen: dict[str, Any] = {"bagging_freq": 1, **self.hyperparameters}
-        rounds = int(chosen.pop("num_iterations", 200 if valid is None else self.max_rounds))
-        params = self._fixed(fitting) | chosen
-        if valid is None:
-            booster = lightgbm.train(params, train, num_boost_round=rounds)
-            best = rounds
+        chosen = dict(self.hyperparameters)
+        given = chosen.pop("num_iterations", None)
+        params: dict[str, Any] = self._fixed(fitting) | chosen
+        if valid is None or given is not None:
+            best = UNTUNED_ROUNDS if given is None else int(given)
+            booster = lightgbm.train(params, train, num_boost_round=best)
         else:
             stop = lightgbm.early_stopping(self.early_stopping_rounds, first_metric_only=True, verbose=False)
-            booster = lightgbm.train(params, train, num_boost_round=rounds, valid_sets=[valid], callbacks=[stop])
+            booster = lightgbm.train(params, train, num_boost_round=self.max_rounds, valid_sets=[valid], callbacks=[stop])
             best = booster.best_iteration
         return Native(
             predict=lambda values: booster.predict(values, num_iteration=best, num_threads=fitting.threads),
@@ -87,6 +120,7 @@ class LightGBM(Model):
         task = fitting.target.task
         fixed: dict[str, Any] = {
             "objective": OBJECTIVES[task],
+            "bagging_freq": 1,  # without it bagging_fraction says nothing
             "metric": WATCHED.get(fitting.metric.name, {}).get(task, FALLBACK[task]),
             "max_bin": self.max_bin,
             "feature_pre_filter": False,
@@ -94,7 +128,7 @@ class LightGBM(Model):
             "seed": fitting.seed,
             "deterministic": True,
             "force_col_wise": True,
-            "verbose": -1,
+            "verbosity": -1,
         }
         return fixed | ({"num_class": len(fitting.target.classes)} if task == "multiclass" else {})
 
@@ -106,6 +140,14 @@ class LightGBM(Model):
 
         booster = lightgbm.Booster(model_file=os.path.join(folder, "model.txt"))
         return lambda values: booster.predict(values)
+
+
+@functools.cache
+def _second_names() -> dict[str, list[str]]:
+    """Every parameter of LightGBM's -> its second names."""
+    from lightgbm.basic import _ConfigAliases
+
+    return {first: [name for name in names if name != first] for first, names in _ConfigAliases._get_all_param_aliases().items()}
 
 
 def _save(booster: lightgbm.Booster, rounds: int, folder: Path) -> None:

@@ -6,12 +6,15 @@ import inspect
 import json
 import textwrap
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from pydantic import model_validator
 
 from tasks import serving
+from tasks.checks.findings import did_you_mean
 from tasks.metrics import Metric
 from tasks.models.spaces import Space
 from tasks.plans import Encoding, Features
@@ -31,7 +34,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Fitting:
-    """What one fit is asked for beside its data: `stop_early` watches the validation matrix, when there is one."""
+    """What one fit is asked for beside its data; an early stop watches `metric`, or what the library has nearest to it."""
 
     target: Target
     metric: Metric
@@ -43,7 +46,8 @@ class Fitting:
 class Native:
     """A fitted family: `predict` maps a matrix to raw predictions, `save` writes its own files into a folder.
 
-    `rounds` is the best number of boosting rounds when an early stop found one, else None.
+    `rounds` is the number of boosting rounds it has, by an early stop the best one; None for families without rounds.
+    `importance` is a feature's gain, one number a column of the matrix; None where a family has no such thing.
     """
 
     predict: Callable[[Floats], Floats]
@@ -64,7 +68,7 @@ class Model(Settings):
     encoding: ClassVar[Encoding] = "native"
     requirements: ClassVar[tuple[str, ...]] = ()
     rounds_name: ClassVar[str | None] = None
-    """The hyperparameter that counts boosting rounds, for families that stop early."""
+    """The hyperparameter that counts boosting rounds, for families that stop early; where it is given, nothing stops early."""
 
     @property
     def identity(self) -> str:
@@ -72,8 +76,20 @@ class Model(Settings):
         return self.family
 
     @abstractmethod
+    def parameters(self) -> frozenset[str]:
+        """Names that hyperparameters may have: the library's own."""
+
+    def elsewhere(self) -> Mapping[str, str]:
+        """Names that the library knows but hyperparameters may not have, such as second names for one thing -> what to write instead."""
+        return {}
+
+    @abstractmethod
     def default_space(self, task: Task) -> Space:
         """A good search space when the config gives none."""
+
+    def unfit_for(self, task: Task) -> str:
+        """Why this model cannot do that task; empty when it can."""
+        return ""
 
     @abstractmethod
     def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> Any:
@@ -86,7 +102,28 @@ class Model(Settings):
     @staticmethod
     @abstractmethod
     def load_native(folder: str) -> Callable[[Floats], Floats]:
-        """Load what `Native.save` wrote. Self-contained: its source text travels inside the model artifact."""
+        """Load what `Native.save` wrote. Its source text travels inside the model artifact, after that of `tasks.serving`: of this
+        project it may use only what is there, or what `travelling` names."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        named = [(f"{place}.{name}", name) for place in ("hyperparameters", "space") for name in getattr(self, place)]
+        if not named:
+            return self  # to ask for names may import the library
+        known, elsewhere = self.parameters(), self.elsewhere()
+        faults = []
+        for key, name in named:
+            if name in elsewhere:
+                faults.append(f"{key}: {elsewhere[name]}")
+            elif name not in known:
+                faults.append("; ".join(filter(None, (f"{key}: {self.identity} has no such parameter", did_you_mean(name, known)))))
+        if faults:
+            raise ValueError("; and ".join(faults))
+        return self
+
+    def travelling(self) -> tuple[Callable[..., Any], ...]:
+        """Functions that `load_native` calls: their source text travels with it."""
+        return ()
 
     def searched(self, task: Task) -> Space:
         """The space a search draws from: the default one, overridden by name, without what is fixed."""
@@ -123,10 +160,11 @@ class Fitted:
         files.mkdir(parents=True)
         self.native.save(files)
         (files / "plan.json").write_text(json.dumps(self.plan, indent=1), encoding="utf-8")
-        loader = textwrap.dedent(inspect.getsource(type(self.model).load_native)).removeprefix("@staticmethod\n")
+        sources: list[Any] = [serving, *self.model.travelling(), type(self.model).load_native]
+        texts = [textwrap.dedent(inspect.getsource(source)).removeprefix("@staticmethod\n") for source in sources]
         code = folder / "served_model.py"
         ending = "from mlflow.models import set_model\n\nset_model(served_model(load_native))\n"
-        code.write_text("\n\n".join((inspect.getsource(serving), loader, ending)), encoding="utf-8")
+        code.write_text("\n\n".join((*texts, ending)), encoding="utf-8")
         return code
 
 

@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
+import functools
+import inspect
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import model_validator
 
 from tasks.errors import TrainingFailed
+from tasks.checks.findings import did_you_mean
 from tasks.models.model import Fitting, Matrix, Model, Native
 from tasks.models.spaces import Categorical, Float, Int, Space
 from tasks.plans import Encoding
 from tasks.records import Floats
 from tasks.settings import Task
 
-SPACES: dict[str, Space] = {
-    "LogisticRegression": {"C": Float(low=1e-3, high=100.0, log=True, default=1.0)},
-    "Ridge": {"alpha": Float(low=1e-3, high=100.0, log=True, default=1.0)},
-    "Lasso": {"alpha": Float(low=1e-4, high=10.0, log=True, default=1.0)},
-    "ElasticNet": {"alpha": Float(low=1e-4, high=10.0, log=True, default=1.0), "l1_ratio": Float(low=0.0, high=1.0)},
-    "SVC": {"C": Float(low=1e-2, high=100.0, log=True, default=1.0)},
-    "SVR": {"C": Float(low=1e-2, high=100.0, log=True, default=1.0)},
-    "KNeighborsClassifier": {
-        "n_neighbors": Int(low=1, high=50, log=True, default=5),
-        "weights": Categorical(choices=("uniform", "distance")),
-    },
-    "KNeighborsRegressor": {
-        "n_neighbors": Int(low=1, high=50, log=True, default=5),
-        "weights": Categorical(choices=("uniform", "distance")),
-    },
+log = logging.getLogger("evertune")
+
+C: Space = {"C": Float(low=1e-3, high=100.0, log=True, default=1.0)}
+ALPHA: Space = {"alpha": Float(low=1e-4, high=100.0, log=True, default=1.0)}
+NEIGHBORS: Space = {
+    "n_neighbors": Int(low=1, high=50, log=True, default=5),
+    "weights": Categorical(choices=("uniform", "distance"), default="uniform"),
 }
 FOREST: Space = {
-    "n_estimators": Int(low=50, high=400, log=True),
-    "max_features": Float(low=0.1, high=1.0),
-    "min_samples_leaf": Int(low=1, high=50, log=True),
+    "n_estimators": Int(low=50, high=400, log=True, default=100),
+    "max_features": Float(low=0.1, high=1.0, default=0.5),
+    "min_samples_leaf": Int(low=1, high=50, log=True, default=1),
 }
 BOOSTING: Space = {
-    "learning_rate": Float(low=0.02, high=0.3, log=True),
-    "max_leaf_nodes": Int(low=7, high=127, log=True),
-    "min_samples_leaf": Int(low=5, high=200, log=True),
-    "l2_regularization": Float(low=1e-3, high=30.0, log=True),
+    "learning_rate": Float(low=0.02, high=0.3, log=True, default=0.1),
+    "max_leaf_nodes": Int(low=7, high=127, log=True, default=31),
+    "min_samples_leaf": Int(low=5, high=200, log=True, default=20),
+    "l2_regularization": Float(low=1e-3, high=30.0, log=True, default=1e-3),
 }
+SPACES: dict[str, Space] = {
+    **dict.fromkeys(("LogisticRegression", "LinearSVC", "LinearSVR", "SVC", "SVR"), C),
+    **dict.fromkeys(("Ridge", "RidgeClassifier", "Lasso"), ALPHA),
+    "ElasticNet": {**ALPHA, "l1_ratio": Float(low=0.0, high=1.0, default=0.5)},
+    **dict.fromkeys(("KNeighborsClassifier", "KNeighborsRegressor"), NEIGHBORS),
+    **dict.fromkeys(("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor"), FOREST),
+    **dict.fromkeys(("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"), BOOSTING),
+}
+UNFIT = {
+    **dict.fromkeys(("CategoricalNB", "ComplementNB", "MultinomialNB"), "reads counts, and scaled numbers are below zero too"),
+    **dict.fromkeys(("MultiTaskElasticNet", "MultiTaskElasticNetCV", "MultiTaskLasso", "MultiTaskLassoCV"), "predicts several targets"),
+    **dict.fromkeys(("CCA", "PLSCanonical"), "predicts several targets"),
+    **dict.fromkeys(("LabelPropagation", "LabelSpreading"), "learns from rows without a label, which are left out here"),
+    "IsotonicRegression": "reads a single feature",
+    **dict.fromkeys(
+        ("PassiveAggressiveClassifier", "PassiveAggressiveRegressor"), "goes out with scikit-learn 1.10; SGD with eta0 does the same"
+    ),
+    "SelfTrainingClassifier": "wraps another estimator, which a config cannot name",
+}
+"""Estimators that cannot work here -> why."""
 
 
 class Scikit(Model):
@@ -60,68 +79,142 @@ class Scikit(Model):
     def identity(self) -> str:
         return self.estimator
 
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        if self.estimator not in (known := _estimators()):
-            near = difflib.get_close_matches(self.estimator, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"scikit-learn has no classifier or regressor called {self.estimator!r}{hint}")
-        wrong = [name for name in self.hyperparameters if name not in known[self.estimator]._get_param_names()]
-        if wrong:
-            raise ValueError(f"{self.estimator} has no parameter called {wrong[0]!r}")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _can_work_here(cls, settings: Any) -> Any:
+        name = settings.get("estimator") if isinstance(settings, dict) else None
+        if not isinstance(name, str):
+            return settings  # the field's own rule speaks
+        if (found := _estimators().get(name)) is None:
+            hint = did_you_mean(name, _estimators())
+            raise ValueError(f"scikit-learn has no classifier or regressor called {name!r}" + (f"; {hint}" if hint else ""))
+        required = [each.name for each in inspect.signature(found).parameters.values() if each.default is each.empty]
+        reason = f"wraps another estimator ({', '.join(required)}), which a config cannot name" if required else UNFIT.get(name)
+        if reason:
+            raise ValueError(f"{name} cannot be used here: it {reason}")
+        return settings
+
+    def parameters(self) -> frozenset[str]:
+        return frozenset(_estimators()[self.estimator]._get_param_names())
+
+    def elsewhere(self) -> dict[str, str]:
+        return {
+            "random_state": "write seed, at the top of the config",
+            "n_jobs": "write threads, at the top of the config",
+            "probability": "scikit-learn gives it up; probabilities come from calibration instead",
+        }
 
     def default_space(self, task: Task) -> Space:
-        if "Forest" in self.estimator or "ExtraTrees" in self.estimator:
-            return FOREST
-        return BOOSTING if self.estimator.startswith("HistGradientBoosting") else SPACES.get(self.estimator, {})
+        return SPACES.get(self.estimator, {})
+
+    def unfit_for(self, task: Task) -> str:
+        from sklearn.base import ClassifierMixin
+
+        kind = "classifier" if issubclass(_estimators()[self.estimator], ClassifierMixin) else "regressor"
+        wanted = "regressor" if task == "regression" else "classifier"
+        return "" if kind == wanted else f"{self.estimator} is a {kind}, a {task} task needs a {wanted}"
 
     def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> Matrix:
+        if reason := self.unfit_for(fitting.target.task):
+            raise TrainingFailed(f"model.estimator: {reason}")
         return train
 
     def fit(self, prepared: Matrix, fitting: Fitting) -> Native:
-        estimator_class = _estimators()[self.estimator]
-        taken = set(estimator_class._get_param_names())
-        offered = {"random_state": fitting.seed, "n_jobs": fitting.threads, "probability": True}
-        estimator = estimator_class(**{name: value for name, value in offered.items() if name in taken} | self.hyperparameters)
-        if fitting.target.classes and not hasattr(estimator, "predict_proba"):
-            raise TrainingFailed(f"model.estimator: {self.estimator} gives no probabilities; choose one with predict_proba")
-        estimator.fit(prepared.values, prepared.truth)
-        return Native(predict=_predictor(estimator, fitting.target.task), save=lambda folder: _save(estimator, folder))
+        seed = {"random_state": fitting.seed} if "random_state" in self.parameters() else {}
+        with _threads(fitting.threads), _warnings_said_once(self.estimator):
+            estimator = _estimators()[self.estimator](**seed, **self.hyperparameters)
+            if fitting.target.classes and not hasattr(estimator, "predict_proba"):
+                estimator = _calibrated(estimator, prepared.truth)
+            estimator.fit(prepared.values, prepared.truth)
+        answers = raw_answers(estimator, len(fitting.target.classes))
+        # one job: forests add up their trees' answers in whatever order threads finish, which the last digits show
+        return Native(predict=_threads(fitting.threads, jobs=1)(answers), save=lambda folder: _save(estimator, folder))
 
     @staticmethod
     def load_native(folder: str) -> Callable[[Floats], Floats]:
-        import json
-        import os
-
         import skops.io
 
-        with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
-            task = json.load(file)["task"]
         file_name = os.path.join(folder, "model.skops")
-        allowed = ("sklearn.", "numpy.", "scipy.", "builtins.")
-        types = skops.io.get_untrusted_types(file=file_name)
-        refused = [name for name in types if not name.startswith(allowed)]
-        if refused:
-            raise ValueError(f"model.skops asks for types outside scikit-learn: {', '.join(refused)}")
-        estimator = skops.io.load(file_name, trusted=types)
-        if task == "regression":
-            return estimator.predict  # type: ignore[no-any-return]
-        return lambda values: estimator.predict_proba(values)[:, 1] if task == "binary" else estimator.predict_proba(values)
+        with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
+            classes = json.load(file)["classes"]
+        trusted = trusted_types(skops.io.get_untrusted_types(file=file_name))
+        return raw_answers(skops.io.load(file_name, trusted=trusted), len(classes))
+
+    def travelling(self) -> tuple[Callable[..., Any], ...]:
+        return raw_answers, trusted_types
 
 
+def raw_answers(estimator: Any, classes: int) -> Callable[[Floats], Floats]:
+    """A fitted estimator -> the function from matrix to raw prediction; a class that it never saw has probability 0."""
+
+    def answers(values: Floats) -> Floats:
+        if not classes:
+            return np.asarray(estimator.predict(values), dtype=np.float64).ravel()
+        probabilities = np.zeros((len(values), classes))
+        probabilities[:, estimator.classes_.astype(np.int64)] = estimator.predict_proba(values)
+        return probabilities[:, 1] if classes == 2 else probabilities
+
+    return answers
+
+
+def trusted_types(types: list[str]) -> list[str]:
+    """Types that skops does not trust by itself, if all are parts of scikit-learn's own models. Raises ValueError that names others."""
+    modules = {
+        "sklearn._loss.loss",
+        "sklearn.calibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor",
+        "sklearn.gaussian_process._gpc",
+        "sklearn.gaussian_process.kernels",
+        "sklearn.metrics._dist_metrics",
+        "sklearn.neighbors._ball_tree",
+        "sklearn.neighbors._kd_tree",
+        "sklearn.neural_network._stochastic_optimizers",
+        "sklearn.tree._tree",
+    }
+    refused = [name for name in types if name.rpartition(".")[0] not in modules]
+    if refused:
+        raise ValueError(f"model.skops asks for types that are no part of scikit-learn's models: {', '.join(refused)}")
+    return types
+
+
+@functools.cache
 def _estimators() -> dict[str, Any]:
     from sklearn.utils import all_estimators
 
     return dict(all_estimators("classifier") + all_estimators("regressor"))
 
 
-def _predictor(estimator: Any, task: Task) -> Callable[[Floats], Floats]:
-    if task == "regression":
-        return lambda values: np.asarray(estimator.predict(values), dtype=np.float64)
-    if task == "binary":
-        return lambda values: np.asarray(estimator.predict_proba(values)[:, 1], dtype=np.float64)
-    return lambda values: np.asarray(estimator.predict_proba(values), dtype=np.float64)
+def _calibrated(estimator: Any, truth: Floats) -> Any:
+    """An estimator that only decides, with probabilities fitted to its decisions on rows held out: at most five folds of them."""
+    from sklearn.calibration import CalibratedClassifierCV
+
+    rarest = int(np.unique_counts(truth).counts.min())
+    return CalibratedClassifierCV(estimator, ensemble=False, cv=min(5, max(2, rarest)))
+
+
+@contextmanager
+def _threads(count: int, jobs: int | None = None) -> Iterator[None]:
+    """So many threads for OpenMP and BLAS, and jobs (as many when left out) for joblib, which else may start processes."""
+    import joblib  # type: ignore[import-untyped]
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    with joblib.parallel_config(backend="threading", n_jobs=jobs or count), threadpoolctl.threadpool_limits(count):
+        yield
+
+
+@contextmanager
+def _warnings_said_once(estimator: str) -> Iterator[None]:
+    """A search fits hundreds of times: what scikit-learn has to say goes to the log the first time only."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        yield
+    for warning in said:
+        _say_once(f"{estimator}: {str(warning.message).splitlines()[0]}")
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    log.warning(text)
 
 
 def _save(estimator: Any, folder: Path) -> None:

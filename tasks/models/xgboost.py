@@ -28,6 +28,28 @@ WATCHED = {
 FALLBACK: dict[Task, str] = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}
 
 
+UNTUNED_ROUNDS = 200
+PARAMETERS = frozenset({
+    "alpha", "base_score", "booster", "colsample_bylevel", "colsample_bynode", "colsample_bytree", "device", "eta", "gamma",
+    "grow_policy", "huber_slope", "interaction_constraints", "lambda", "max_cat_threshold", "max_cat_to_onehot", "max_delta_step",
+    "max_depth", "max_leaves", "min_child_weight", "monotone_constraints", "normalize_type", "num_boost_round", "num_parallel_tree",
+    "objective", "one_drop", "quantile_alpha", "rate_drop", "sample_type", "sampling_method", "scale_pos_weight", "skip_drop",
+    "subsample", "tree_method", "tweedie_variance_power",
+})  # fmt: skip
+"""XGBoost's own names, from its documentation; the library itself cannot tell them."""
+ELSEWHERE = {
+    **{second: f"write {first}" for second, first in (("learning_rate", "eta"), ("min_split_loss", "gamma"))},
+    **{second: f"write {first}" for second, first in (("reg_alpha", "alpha"), ("reg_lambda", "lambda"))},
+    **dict.fromkeys(("n_estimators", "num_round", "num_trees"), "write num_boost_round"),
+    "max_bin": "write model.max_bin",
+    "early_stopping_rounds": "write model.early_stopping_rounds",
+    "eval_metric": "write metric, at the top of the config",
+    **dict.fromkeys(("seed", "random_state"), "write seed, at the top of the config"),
+    **dict.fromkeys(("nthread", "n_jobs"), "write threads, at the top of the config"),
+    "num_class": "it is told from the target",
+}
+
+
 class XGBoost(Model):
     """Settings of an XGBoost model; `hyperparameters` take XGBoost's own names, and num_boost_round."""
 
@@ -41,6 +63,12 @@ class XGBoost(Model):
 
     requirements: ClassVar[tuple[str, ...]] = ("xgboost-cpu", "numpy", "pandas")
     rounds_name: ClassVar[str | None] = "num_boost_round"
+
+    def parameters(self) -> frozenset[str]:
+        return PARAMETERS
+
+    def elsewhere(self) -> dict[str, str]:
+        return ELSEWHERE
 
     def default_space(self, task: Task) -> Space:
         return {
@@ -67,14 +95,15 @@ class XGBoost(Model):
         import xgboost
 
         train, valid = prepared
-        chosen: dict[str, Any] = {"tree_method": "hist", **self.hyperparameters}
-        rounds = int(chosen.pop("num_boost_round", 200 if valid is None else self.max_rounds))
+        chosen = dict(self.hyperparameters)
+        given = chosen.pop("num_boost_round", None)
         params = self._fixed(fitting) | chosen
-        if valid is None:
+        if valid is None or given is not None:
+            rounds = UNTUNED_ROUNDS if given is None else int(given)
             booster = xgboost.train(params, train, num_boost_round=rounds)
         else:
-            stop = {"early_stopping_rounds": self.early_stopping_rounds, "verbose_eval": False}
-            booster = xgboost.train(params, train, num_boost_round=rounds, evals=[(valid, "valid")], **stop)
+            stop: dict[str, Any] = {"early_stopping_rounds": self.early_stopping_rounds, "verbose_eval": False}
+            booster = xgboost.train(params, train, num_boost_round=self.max_rounds, evals=[(valid, "valid")], **stop)
             rounds = booster.best_iteration + 1
             booster = booster[:rounds]
         gains = booster.get_score(importance_type="total_gain")
@@ -90,6 +119,7 @@ class XGBoost(Model):
         fixed: dict[str, Any] = {
             "objective": OBJECTIVES[task],
             "eval_metric": WATCHED.get(fitting.metric.name, {}).get(task, FALLBACK[task]),
+            "tree_method": "hist",
             "max_bin": self.max_bin,
             "nthread": fitting.threads,
             "seed": fitting.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,12 @@ def _random(seed: int) -> BaseSampler:
 
 
 def _quasi_random(seed: int) -> BaseSampler:
+    from optuna.exceptions import ExperimentalWarning
     from optuna.samplers import QMCSampler
 
-    return QMCSampler(seed=seed, scramble=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # "the interface can change": this is the one place that uses it
+        return QMCSampler(seed=seed, scramble=True)
 
 
 SEARCHES: dict[str, Callable[[int], BaseSampler]] = {"tpe": _tpe, "random": _random, "quasi_random": _quasi_random}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Iterator
@@ -87,6 +86,11 @@ class RetrainConfig(TableSettings):
         return TableSettings(**{name: getattr(self, name) for name in TableSettings.model_fields})
 
     @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """Columns that the split needs, whether or not they are features."""
+        return (self.split.group,) if self.split.group else ()
+
+    @property
     def usable_threads(self) -> int:
         """Cores to use: never more than this process may."""
         allowed = len(os.sched_getaffinity(0))
@@ -140,9 +144,7 @@ class RetrainConfig(TableSettings):
         if known and not frozenset.intersection(*(metric.tasks for metric in known)):
             yield "metric, metrics and gate name metrics that no single task can have"
         for key, limits, useful in (("floors", floors, True), ("ceilings", ceilings, False)):
-            for name, limit in limits.items():
-                if not math.isfinite(limit):
-                    yield f"gate.{key}.{name} must be a finite number, got {limit}"
+            for name in limits:
                 if name in METRICS and METRICS[name].greater_is_better != useful:
                     other = "ceilings" if useful else "floors"
                     yield f"gate.{key}.{name}: {'less' if useful else 'more'} {name} is better; put it under gate.{other}"

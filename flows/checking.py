@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.profiling import propose_expectations, render_expectations
-
 from configs.reading import read_config
 from configs.schema import RetrainConfig
-from tasks.expectations import check_expectations
+from tasks.checks.expectations import check_expectations
+from tasks.checks.profiling import propose_expectations, render_expectations
 from tasks.loading import load_table
 from tasks.metrics import DEFAULTS, find_metric
 from tasks.models.spaces import describe
@@ -25,7 +24,7 @@ def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
     check_expectations(config.validation)
     find_search(config.tuning.search)
     loaded = load_table(config.source, as_of)
-    table = validate_table(loaded, config.table, config.validation, as_of)
+    table = validate_table(loaded, config.table, config.validation, as_of, keep=config.kept_columns)
     split = split_table(table, config.split, config.label_delay, None, config.gate.min_rows)
     task = table.columns.target.task
     metric = find_metric(config.metric or DEFAULTS[task][0], task)

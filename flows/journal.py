@@ -13,6 +13,7 @@ import yaml
 
 from configs.schema import RetrainConfig
 from flows.links import find_links
+from flows.occasions import Occasion
 from tasks.artifacts import publish_link, publish_markdown
 from tasks.errors import DataRejected, EvertuneError
 from tasks.homes import Home
@@ -31,7 +32,7 @@ class Journal:
     """Write-only for the stages; `finish` and `fail` close it with a result, a summary and a report."""
 
     def __init__(
-        self, config: RetrainConfig, as_of: datetime, home: Home, run: Run, prior: Prior, timing: Timing, flow_run_id: str | None
+        self, config: RetrainConfig, as_of: datetime, home: Home, run: Run, prior: Prior, timing: Timing, occasion: Occasion
     ) -> None:
         self.config, self.home, self.run, self.prior, self.timing = config, home, run, prior, timing
         self.identity = ""
@@ -39,17 +40,19 @@ class Journal:
             "model": config.model_name,
             "as_of": as_of.strftime("%Y-%m-%d") if as_of.time() == datetime.min.time() else as_of.isoformat(timespec="seconds"),
             "mlflow_run_id": run.id,
-            "prefect_flow_run_id": flow_run_id,
+            "prefect_flow_run_id": occasion.flow_run_id,
         }
         self.told: dict[str, Any] = {
             "description": config.description,
             "started": datetime.now(as_of.tzinfo),
             "config": yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False),
             "champion": prior.champion,
+            "trigger": occasion.trigger,
         }
         run.text(self.told["config"], "config.yaml")
-        run.tags({"evertune.config_digest": config.digest(), "evertune.code": _code_version(), "evertune.flow_run_id": flow_run_id or ""})
-        self.links = find_links(home, run, flow_run_id)
+        run.tags({"evertune.config_digest": config.digest(), "evertune.code": _code_version(), "evertune.trigger": occasion.trigger})
+        run.tags({"evertune.flow_run_id": occasion.flow_run_id or ""})
+        self.links = find_links(home, run, occasion.flow_run_id)
         self._link_both_ways()
 
     def add(self, **told: Any) -> None:
@@ -169,6 +172,8 @@ class Journal:
         path = self.home.root / "reports" / f"{self.config.name}-{self.result['as_of'][:10]}-{self.run.id[:8]}.html"
         self.result |= {"report": str(path), "look": self.links.to_look()}
         report = write_report(Story(result=self._result(), **self.told))
+        for name, drawing in report.plots.items():
+            self.run.text(drawing, f"plots/{name}.svg")
         path.parent.mkdir(exist_ok=True)
         path.write_text(report.html, encoding="utf-8")
         self.run.text(report.html, "report.html")

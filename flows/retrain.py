@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from prefect import flow
 from prefect.client.schemas import State
-from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from configs.reading import read_config
 from configs.schema import RetrainConfig
 from flows.journal import Journal
+from flows.occasions import find_occasion
 from tasks.deciding import decide_tuning, last_best, nothing_new
 from tasks.errors import EvertuneError
 from tasks.evaluation import Rival, evaluate_model
@@ -59,21 +59,23 @@ def retrain(
     """
     changes = {**(overrides or {}), **({} if tune is None else {"tuning.when": tune})}
     try:
-        result = run_retrain(read_config(config, changes), as_of or _scheduled_start(), force)
+        result = run_retrain(read_config(config, changes), as_of, force)
     except EvertuneError as error:
         return Failed(message=str(error), data=error)
     return Completed(name=result.verdict.title(), message=result.reason, data=result)
 
 
-def run_retrain(config: RetrainConfig, as_of: datetime, force: bool = False) -> Result:
+def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: bool = False) -> Result:
     """The retrain without Prefect around it: every record still goes to MLflow."""
+    occasion = find_occasion()
+    as_of = as_of or occasion.instant
     as_of = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
     home = Home.from_environment()
     with timed() as timing:
         tracker = connect(home, config.name)
         prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None)
         with open_run(tracker, f"{config.name} {as_of:%Y-%m-%d}", {"evertune.as_of": as_of.isoformat()}, timing) as run:
-            journal = Journal(config, as_of, home, run, prior, timing, flow_run_id())
+            journal = Journal(config, as_of, home, run, prior, timing, occasion)
             try:
                 return _stages(config, as_of, prior, journal, force)
             except EvertuneError as error:
@@ -85,7 +87,7 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
     champion = prior.champion
     loaded = load_table(config.source, as_of)
     journal.add(source=loaded.source)
-    table = validate_table(loaded, config.table, config.validation, as_of)
+    table = validate_table(loaded, config.table, config.validation, as_of, keep=config.kept_columns)
     del loaded  # the raw frame is the largest thing in memory
     journal.add_table(table)
     if not force:
@@ -155,17 +157,3 @@ def _all_rows(table: Table, split: Split, config: RetrainConfig) -> Rows:
         return np.arange(len(table.frame))
     times = table.frame[table.columns.time]
     return np.flatnonzero(times > times.iloc[-1] - config.split.training_window)
-
-
-def flow_run_id() -> str | None:
-    """The Prefect run that this is, if it is one."""
-    context = FlowRunContext.get()
-    return str(context.flow_run.id) if context and context.flow_run else None
-
-
-def _scheduled_start() -> datetime:
-    """When a scheduled run was meant to start; now for every other."""
-    context = FlowRunContext.get()
-    if context and context.flow_run and context.flow_run.auto_scheduled and context.flow_run.expected_start_time:
-        return context.flow_run.expected_start_time
-    return datetime.now(UTC)

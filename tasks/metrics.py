@@ -8,7 +8,6 @@ do not define (a ranking where all are of one class) is NaN.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from tasks.errors import ConfigError
 from tasks.records import Floats, Scores
 from tasks.settings import Task
+from tasks.wording import did_you_mean
 
 Measure = Callable[[Floats, Floats], float]
 
@@ -127,8 +127,7 @@ def find_metric(name: str, task: Task | None = None) -> Metric:
     """The metric of that name; ConfigError naming the nearest one, or those that fit the task."""
     metric = METRICS.get(name)
     if metric is None:
-        near = difflib.get_close_matches(name, METRICS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(METRICS)}"
+        hint = did_you_mean(name, METRICS) or f"there are {', '.join(METRICS)}"
         raise ConfigError(f"no metric is called {name!r}; {hint}")
     if task is not None and task not in metric.tasks:
         fitting = ", ".join(other.name for other in METRICS.values() if task in other.tasks)

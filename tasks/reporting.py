@@ -6,16 +6,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.chapters import compose_page
-from tasks.plots import plots
 from tasks.records import Report, Story
+from tasks.reports.chapters import compose_page
+from tasks.reports.plots import plots
 from tasks.stage import stage
 from tasks.wording import clean, clean_block, escape_markdown, fence, markdown_link
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "reports" / "templates"
 
 
 @stage("report")

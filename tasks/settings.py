@@ -23,7 +23,10 @@ def parse_duration(value: object) -> object:
     match = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"a duration is a number and one of s, m, h, d, w, such as 12h or 30d; got {value!r}")
-    return timedelta(**{UNITS[match[2]]: float(match[1])})
+    try:
+        return timedelta(**{UNITS[match[2]]: float(match[1])})
+    except OverflowError:
+        raise ValueError(f"a duration may be at most {timedelta.max.days:,} days; got {value!r}") from None
 
 
 def format_duration(value: timedelta) -> str:
@@ -33,6 +36,13 @@ def format_duration(value: timedelta) -> str:
         if seconds and seconds % size == 0:
             return f"{int(seconds // size)}{unit}"
     return f"{seconds:g}s"
+
+
+def refuse_bool(value: object) -> object:
+    """`trials: true` is a slip, not the number 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"a number is wanted, got {value}")
+    return value
 
 
 Duration = Annotated[
@@ -51,7 +61,7 @@ Scalar = bool | int | float | str
 class Settings(pydantic.BaseModel):
     """Base of all settings: frozen, unknown keys refused, a field's docstring is its description in the JSON Schema."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     def changed(self, **fields: object) -> Any:
         """A copy with some fields replaced, validated again."""
@@ -129,6 +139,7 @@ class ValidationSettings(Settings):
     """Rows later than the wall clock plus this reject the data set."""
     leakage: LeakageSettings = LeakageSettings()
     expectations: tuple[Expectation, ...] = ()
+    """Great Expectations' expectations, each by its type, with its own arguments and a severity."""
 
 
 class SplitSettings(Settings):
@@ -173,7 +184,7 @@ class TuningSettings(Settings):
     """always re-tunes at each retrain; never trains with the champion's hyperparameters, or the config's when there is none."""
     search: str = "tpe"
     """How trials are proposed; see tasks/searches."""
-    trials: Annotated[int, Field(ge=1)] | None = 50
+    trials: Annotated[int, Field(ge=1), BeforeValidator(refuse_bool)] | None = 50
     """Stop after this many trials; null for no such limit."""
     minutes: Annotated[float, Field(gt=0)] | None = 10.0
     """Stop after this long; null for no such limit."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.columns import content_of
+from tasks.checks.columns import content_of
 from tasks.errors import DataRejected
 from tasks.records import Champion, Columns, Floats, Fold, Rows, Split, Table
 from tasks.serving import category_text

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 
 from tasks.artifacts import publish_table
-from tasks.columns import check_declared, check_presence, check_values, find_features, plain_values
+from tasks.checks.columns import check_declared, check_presence, check_values, find_features, plain_values
+from tasks.checks.expectations import run_expectations
+from tasks.checks.findings import SEVERITIES, finding_rows, is_rejecting, rejection, row_examples, say_rows
+from tasks.checks.labels import read_target
+from tasks.checks.leakage import find_suspects
+from tasks.checks.times import check_clock, read_times
 from tasks.digests import digest
 from tasks.errors import DataRejected
-from tasks.expectations import run_expectations
-from tasks.findings import SEVERITIES, did_you_mean, finding_rows, is_rejecting, rejection, row_examples, say_rows
-from tasks.labels import read_target
-from tasks.leakage import find_suspects
 from tasks.records import Columns, Finding, LoadedTable, Suspect, Table
 from tasks.settings import LeakageSettings, TableSettings, ValidationSettings
 from tasks.stage import stage
-from tasks.times import check_clock, read_times
-from tasks.wording import clean, say_count, say_moment, say_number
+from tasks.wording import clean, did_you_mean, say_count, say_moment, say_number
 
 LEAKAGE = "no leakage"
 
@@ -63,7 +63,7 @@ def validation_page(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(Path(__file__).parent / "reports" / "templates"),
         autoescape=True,
         finalize=_harmless,
         undefined=StrictUndefined,

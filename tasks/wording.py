@@ -7,8 +7,10 @@ HTML's own characters are escaped by the templates.
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from numbers import Integral, Real
 from urllib.parse import quote
@@ -114,3 +116,10 @@ def say_moment(moment: datetime) -> str:
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     day = f"{moment.day} {moment:%B %Y}"
     return day if (moment.hour, moment.minute) == (0, 0) else f"{day}, {moment:%H:%M} UTC"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`did you mean dep_time?`, or nothing when no name is near; case does not count."""
+    lowered = {other.lower(): other for other in names}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f"did you mean {lowered[near[0]]}?" if near else ""

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Self
 from pydantic import model_validator
 
 from tasks import serving
-from tasks.checks.findings import did_you_mean
 from tasks.metrics import Metric
 from tasks.models.spaces import Space
 from tasks.plans import Encoding, Features
 from tasks.records import Floats, Hyperparameters, Target
 from tasks.settings import Settings, Task
+from tasks.wording import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ import numpy as np
 from pydantic import model_validator
 
 from tasks.errors import TrainingFailed
-from tasks.checks.findings import did_you_mean
 from tasks.models.model import Fitting, Matrix, Model, Native
 from tasks.models.spaces import Categorical, Float, Int, Space
 from tasks.plans import Encoding
 from tasks.records import Floats
 from tasks.settings import Task
+from tasks.wording import did_you_mean
 
 log = logging.getLogger("evertune")
 
@@ -86,8 +86,8 @@ class Scikit(Model):
         if not isinstance(name, str):
             return settings  # the field's own rule speaks
         if (found := _estimators().get(name)) is None:
-            hint = did_you_mean(name, _estimators())
-            raise ValueError(f"scikit-learn has no classifier or regressor called {name!r}" + (f"; {hint}" if hint else ""))
+            fault = f"scikit-learn has no classifier or regressor called {name!r}"
+            raise ValueError("; ".join(filter(None, (fault, did_you_mean(name, _estimators())))))
         required = [each.name for each in inspect.signature(found).parameters.values() if each.default is each.empty]
         reason = f"wraps another estimator ({', '.join(required)}), which a config cannot name" if required else UNFIT.get(name)
         if reason:

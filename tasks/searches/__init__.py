@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tasks.errors import ConfigError
+from tasks.wording import did_you_mean
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -40,7 +40,6 @@ SEARCHES: dict[str, Callable[[int], BaseSampler]] = {"tpe": _tpe, "random": _ran
 def find_search(name: str) -> Callable[[int], BaseSampler]:
     """What makes the sampler of that name from a seed; ConfigError that names the nearest one."""
     if name not in SEARCHES:
-        near = difflib.get_close_matches(name, SEARCHES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(SEARCHES)}"
+        hint = did_you_mean(name, SEARCHES) or f"there are {', '.join(SEARCHES)}"
         raise ConfigError(f"tuning.search: no search is called {name!r}; {hint}")
     return SEARCHES[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pandas as pd
 
 from tasks.errors import ConfigError, DataRejected
 from tasks.sources.source import LocalPath, Source, frame_from_arrow, require_file, unchanged
+from tasks.wording import did_you_mean
 
 
 class Parquet(Source):
@@ -62,8 +62,7 @@ class Parquet(Source):
     def _columns(self, present: list[str]) -> list[str]:
         for name in self.columns:
             if name not in present:
-                near = difflib.get_close_matches(name, present, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(present)}"
+                hint = did_you_mean(name, present) or f"there are {', '.join(present)}"
                 raise ConfigError(f"source.columns: {self.path} has no column {name!r}; {hint}")
         # a pandas index without a name is stored under such a name: row labels, not data
         return list(self.columns) or [name for name in present if not name.startswith("__index_level_")]

@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 import numpy as np
 import pandas as pd
 
-from tasks.expectations import run_expectations
-from tasks.leakage import find_suspects
-from tasks.profiling import propose_expectations
+from tasks.checks.expectations import run_expectations
+from tasks.checks.leakage import find_suspects
+from tasks.checks.profiling import propose_expectations
 from tasks.records import Target
 from tasks.settings import ColumnKind, Expectation, LeakageSettings, ValidationSettings
 from tasks.validation import validate_table, validation_page

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from tasks import artifacts
+from tasks.checks.findings import finding_rows
 from tasks.digests import digest
 from tasks.errors import ConfigError, DataRejected
-from tasks.findings import finding_rows
 from tasks.records import Finding, Suspect, Table, Target
 from tasks.settings import Expectation, LeakageSettings, TableSettings, ValidationSettings
 from tasks.validation import validate_table, validation_page

@@ -1,0 +1,1 @@
+"""What a person reads of a retrain: chapters of a page, plots, templates."""

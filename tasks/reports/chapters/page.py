@@ -1,0 +1,90 @@
+"""What a report page is made of, before it is HTML or Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Tone = Literal["plain", "good", "bad", "warn", "quiet"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table, and a quiet `note` after it.
+
+    `number` aligns right, `code` is a name or value from outside, `strong` stands out, `share` (0 to 1) draws a bar,
+    `link` makes the text itself an address to follow.
+    """
+
+    text: str
+    note: str = ""
+    tone: Tone = "plain"
+    number: bool = False
+    code: bool = False
+    strong: bool = False
+    share: float | None = None
+    link: bool = False
+
+
+Row = tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: headings above rows of as many cells. A `folded` one is shown on demand, under its `title`."""
+
+    headings: tuple[str, ...]
+    rows: tuple[Row, ...]
+    title: str = ""
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the few numbers under the banner."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True)
+class Banner:
+    """The verdict: a word, what it means for the model that is live, and the reason."""
+
+    word: str
+    meaning: str
+    reason: str
+    tone: Tone
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Sentences, then commands to copy, then tables, then plots (by their names in `tasks.reports.plots`)."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    plots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """The whole report."""
+
+    name: str
+    as_of: str
+    description: str
+    banner: Banner
+    facts: tuple[tuple[str, str], ...]
+    figures: tuple[Figure, ...]
+    alerts: tuple[str, ...]
+    chapters: tuple[Chapter, ...]
+    config: str
+
+
+def name_some(names: list[str], most: int = 12) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

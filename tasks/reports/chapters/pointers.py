@@ -1,0 +1,35 @@
+"""Chapters: how to undo, and where to look."""
+
+from __future__ import annotations
+
+from tasks.records import Story
+from tasks.reports.chapters.page import Cell, Chapter, Grid, Row
+
+
+def tell_undo(story: Story) -> Chapter | None:
+    """How the last champion comes back; nothing when nothing went live."""
+    result, champion = story.result, story.champion
+    if result.verdict != "promoted":
+        return None
+    back = (
+        f"point the alias champion back at version {champion.version}"
+        if champion
+        else "take the alias champion away: no earlier version is there"
+    )
+    sentence = f"On the page of the model {result.model} in MLflow, {back}. The new version stays in the registry."
+    command = (story.undo,) if story.undo else ()
+    return Chapter("How to undo", (f"{sentence} Or:" if command else sentence,), command)
+
+
+def tell_pointers(story: Story) -> Chapter | None:
+    """Addresses and commands of the run's pages, and its ids."""
+    result = story.result
+    ids = {"MLflow run": result.mlflow_run_id, "Prefect flow run": result.prefect_flow_run_id}
+    places = [*result.look.items(), *((f"{name} id", identity) for name, identity in ids.items() if identity)]
+    rows: tuple[Row, ...] = tuple((Cell(name), Cell(where, code=True, link=is_address(where))) for name, where in places)
+    return Chapter("Where to look", grids=(Grid(("What", "Where"), rows),)) if rows else None
+
+
+def is_address(text: str) -> bool:
+    """Whether a text may become a link: http and https alone."""
+    return text.lower().startswith(("http://", "https://"))

@@ -1,0 +1,223 @@
+"""Plots show what scikit-learn, pandas and numpy say, and are SVG that may stand inside any page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from xml.etree.ElementTree import Element, fromstring
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, recall_score, roc_auc_score, roc_curve
+
+from tasks.records import Floats, Trial
+from tasks.reports.plots import plots
+from tasks.reports.plots.binary import calibration_line, precision_line, roc_line
+from tasks.reports.plots.drawing import decimals, spread, thin
+from tasks.reports.plots.multiclass import count_pairs, frequent
+from tasks.reports.plots.regression import quantiles_along
+from tasks.reports.plots.search import best_so_far, worst_shown
+from tests import stories
+from tests.scores import evaluated, noisy
+
+SVG = "{http://www.w3.org/2000/svg}"
+BINARY, MULTICLASS, REGRESSION = (
+    {"roc", "precision_recall", "calibration"},
+    {"confusion", "classes"},
+    {"residuals", "residual_distribution"},
+)
+ALWAYS = {"search_history", "importance"}
+
+
+def elements(svg: str) -> Iterator[Element]:
+    return fromstring(svg).iter()
+
+
+# what is drawn
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("promoted", ALWAYS | BINARY),
+        ("multiclass", ALWAYS | MULTICLASS),
+        ("regression", ALWAYS | REGRESSION),
+        ("first", ALWAYS | BINARY),
+        ("kept", {"importance"} | BINARY),
+        ("unchanged", set()),
+        ("data_rejected", set()),
+        ("failed", set()),
+    ],
+)
+def test_a_story_gets_the_plots_it_has_something_to_show_in(name: str, drawn: set[str]) -> None:
+    assert set(plots(stories.EVERY[name]())) == drawn
+
+
+def test_one_class_in_the_test_rows_draws_no_curve_and_breaks_nothing() -> None:
+    assert plots(evaluated("binary", np.ones(50), np.linspace(0, 1, 50))) == {}
+
+
+def test_predictions_that_are_not_numbers_are_not_drawn(caplog: pytest.LogCaptureFixture) -> None:
+    truth, prediction = noisy(200)
+    bad = np.where(np.arange(200) == 7, np.nan, prediction)
+    assert plots(evaluated("binary", truth, bad)) == {}
+    assert plots(evaluated("regression", truth, bad)) == {}
+    assert set(plots(evaluated("binary", truth, prediction, bad))) == BINARY
+    assert not caplog.records
+
+
+def test_a_champion_is_a_dashed_line_beside_the_challenger() -> None:
+    truth, prediction = noisy()
+    alone = plots(evaluated("binary", truth, prediction))["roc"]
+    both = plots(evaluated("binary", truth, prediction, prediction**2))["roc"]
+    assert "champion" not in alone
+    assert "champion" in both
+    assert "stroke-dasharray" in both
+
+
+def test_a_plot_that_fails_is_logged_and_costs_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    story = evaluated("binary", *noisy())
+    story = replace(story, importance={"a": "much"})  # type: ignore[dict-item]
+    assert set(plots(story)) == BINARY
+    assert "draw_importance failed" in caplog.text
+
+
+# figures
+
+
+def test_the_roc_line_is_scikit_learns() -> None:
+    truth, prediction = noisy()
+    false, true, _ = roc_curve(truth, prediction, drop_intermediate=False)
+    np.testing.assert_allclose(roc_line(truth, prediction), (false, true))
+
+
+def test_the_precision_line_is_scikit_learns() -> None:
+    truth, prediction = noisy()
+    precision, recall, _ = precision_recall_curve(truth, prediction)
+    np.testing.assert_allclose(precision_line(truth, prediction), (recall[-2::-1], precision[-2::-1]))
+
+
+def test_the_calibration_line_is_scikit_learns() -> None:
+    random = np.random.default_rng(1)
+    prediction = random.random(3000)
+    truth = (random.random(3000) < prediction**2).astype(float)
+    happened, said = calibration_curve(truth, prediction, n_bins=10, strategy="quantile")
+    np.testing.assert_allclose(calibration_line(truth, prediction), (said, happened))
+
+
+def test_a_model_that_always_says_the_same_has_one_calibration_point() -> None:
+    said, happened = calibration_line(np.array([0.0, 1, 1, 1] * 20), np.full(80, 0.5))
+    assert (said.tolist(), happened.tolist()) == ([0.5], [0.75])
+
+
+def test_the_roc_line_on_the_sheet_has_scikit_learns_area() -> None:
+    truth, prediction = noisy(28_000)
+    x, y = read_line(plots(evaluated("binary", truth, prediction))["roc"], (-0.01, 1.01), (-0.01, 1.02))
+    assert auc(x, y) == pytest.approx(roc_auc_score(truth, prediction), abs=0.003)
+
+
+def read_line(svg: str, x_limits: tuple[float, float], y_limits: tuple[float, float]) -> tuple[Floats, Floats]:
+    """The challenger's line, from px on the sheet back to its own numbers."""
+    sheet = next(element for element in elements(svg) if element.tag == f"{SVG}rect")
+    left, top, width, height = (float(sheet.attrib[key]) for key in ("x", "y", "width", "height"))
+    lines = [e.attrib["d"] for e in elements(svg) if e.tag == f"{SVG}path" and "challenger" in e.get("style", "") and e.get("clip-path")]
+    px = np.array(re.findall(r"-?[\d.]+", lines[0]), dtype=float).reshape(-1, 2).T
+    x = x_limits[0] + (px[0] - left) / width * (x_limits[1] - x_limits[0])
+    return x, y_limits[1] - (px[1] - top) / height * (y_limits[1] - y_limits[0])
+
+
+def test_a_thinned_line_keeps_its_ends_and_its_area() -> None:
+    truth, prediction = noisy(20_000)
+    prediction = prediction + np.random.default_rng(2).random(20_000) / 100
+    x, y = thin(*roc_line(truth, prediction))
+    assert len(x) <= 240
+    assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    assert auc(x, y) == pytest.approx(roc_auc_score(truth, prediction), abs=1e-3)
+
+
+def test_pairs_are_counted_as_scikit_learn_counts_them() -> None:
+    random = np.random.default_rng(0)
+    truth, said = random.integers(0, 7, 500).astype(float), random.integers(0, 7, 500).astype(float)
+    np.testing.assert_array_equal(count_pairs(truth, said, frequent(truth, 7)), confusion_matrix(truth, said, labels=range(7)))
+
+
+def test_rare_classes_beyond_twenty_are_counted_together() -> None:
+    random = np.random.default_rng(0)
+    truth, said = (random.zipf(1.4, 3000).clip(1, 60).astype(float) - 1 for _ in range(2))
+    kept = frequent(truth, 60)
+    matrix, whole = count_pairs(truth, said, kept), confusion_matrix(truth, said, labels=range(60))
+    assert matrix.shape == (20, 20)
+    assert matrix.sum() == 3000
+    np.testing.assert_array_equal(matrix[:-1, :-1], whole[np.ix_(kept, kept)])
+    assert min(whole[kept].sum(axis=1)) >= max(np.delete(whole, kept, axis=0).sum(axis=1))
+
+
+def test_recall_by_class_is_scikit_learns() -> None:
+    story = stories.promoted("multiclass")
+    assert story.evaluation is not None
+    svg = plots(replace(story, evaluation=replace(story.evaluation, champion_prediction=None)))["classes"]
+    sheet = next(element for element in elements(svg) if element.tag == f"{SVG}rect")
+    dots = [e.attrib["d"] for e in elements(svg) if "stroke-linecap: round" in e.get("style", "")]
+    px = np.array(re.findall(r"M (-?[\d.]+) (-?[\d.]+)", dots[0]), dtype=float)
+    recall = recall_score(story.evaluation.truth, story.evaluation.prediction.argmax(axis=1), average=None)
+    assert np.corrcoef(px[:, 0], recall)[0, 1] > 0.9999
+    assert np.all(np.diff(px[:, 1]) > 0)
+    assert px[:, 0].max() < float(sheet.attrib["x"]) + float(sheet.attrib["width"])
+
+
+def test_quantiles_along_the_prediction_are_those_of_equal_bins() -> None:
+    random = np.random.default_rng(0)
+    prediction = random.permutation(1200).astype(float)
+    residual = random.normal(size=1200)
+    groups = pd.Series(residual).groupby(pd.qcut(prediction, 12, labels=False))
+    middles, quantiles = quantiles_along(prediction, residual, (0.1, 0.5))
+    np.testing.assert_allclose(quantiles, np.column_stack([groups.quantile(0.1), groups.quantile(0.5)]))
+    np.testing.assert_allclose(middles, 49.5 + 100 * np.arange(12))
+
+
+def test_the_best_so_far_never_gets_worse() -> None:
+    values = np.random.default_rng(0).random(50)
+    np.testing.assert_array_equal(best_so_far(values, greater=False), pd.Series(values).cummin())
+    np.testing.assert_array_equal(best_so_far(values, greater=True), pd.Series(values).cummax())
+
+
+def test_a_search_of_one_value_is_not_worth_a_plot() -> None:
+    story = stories.promoted()
+    assert story.search is not None
+    assert "search_history" not in plots(replace(story, search=replace(story.search, trials=story.search.trials[:1])))
+
+
+def test_features_without_any_gain_are_not_drawn() -> None:
+    svg = plots(replace(stories.promoted(), importance={"distance": 1.0, "unused": 0.0}))["importance"]
+    assert "distance" in svg
+    assert "unused" not in svg
+    assert "the first 1 of 2 features" in svg
+
+
+@pytest.mark.parametrize("greater", [False, True])
+def test_one_hopeless_trial_does_not_flatten_the_others(greater: bool) -> None:
+    values = np.append(np.linspace(0.4, 0.5, 30), 1e6 * (-1 if greater else 1))
+    assert 0.3 < worst_shown(values, greater) < 0.6
+
+
+@pytest.mark.parametrize(("ticks", "finest"), [((0, 50, 100), 0), ((0, 0.25, 0.5), 2), ((0.4, 0.405, 0.41), 3), ((0, 1e-12), 9)])
+def test_ticks_get_as_many_decimals_as_tell_them_apart(ticks: tuple[float, ...], finest: int) -> None:
+    assert decimals(np.array(ticks)) == finest
+
+
+def test_a_few_of_many_are_spread_from_the_first_to_the_last() -> None:
+    assert spread(10_000, 5).tolist() == [0, 2499, 4999, 7499, 9999]
+    assert spread(3, 5).tolist() == [0, 1, 2]
+    assert spread(0, 5).tolist() == []
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.4), (0.5, 0.5, 0.5), (float("inf"), 0.4, 0.3), (0.0, 0.0)])
+def test_a_search_of_hardly_anything_is_drawn(values: tuple[float, ...], caplog: pytest.LogCaptureFixture) -> None:
+    story = stories.promoted()
+    assert story.search is not None
+    trials = tuple(Trial(number, "finished", {}, value, (value,), 1.0) for number, value in enumerate(values))
+    assert "search_history" in plots(replace(story, search=replace(story.search, trials=trials, best=trials[-1])))
+    assert not caplog.records

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
+from tasks.errors import TrainingFailed
 from tasks.models.model import Model
 from tasks.records import Champion, Decision, Table
 from tasks.settings import TuningSettings
@@ -32,8 +35,15 @@ def decide_tuning(settings: TuningSettings, model: Model, champion: Champion | N
 
 
 def last_best(model: Model, champion: Champion | None) -> Model:
-    """The same settings with the champion's hyperparameters, if it is of the same family; values fixed in the config win."""
+    """The same settings with the champion's hyperparameters, if it is of the same family; values fixed in the config win.
+
+    Raises TrainingFailed when they are not hyperparameters any more, as after an upgrade of the library.
+    """
     if champion is None or champion.family != model.identity:
         return model
-    chosen: Model = model.with_hyperparameters({**champion.hyperparameters, **model.hyperparameters})
+    try:
+        chosen: Model = model.with_hyperparameters({**champion.hyperparameters, **model.hyperparameters})
+    except ValidationError as error:
+        faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
+        raise TrainingFailed(f"tuning.when is never: champion v{champion.version} cannot be trained again ({faults}); tune once") from error
     return chosen

@@ -17,8 +17,8 @@ def train_model(table: Table, rows: Rows, features: Features, model: Model, fitt
     """Fit features and model on these rows alone. Raises TrainingFailed with the library's own words."""
     frame = table.frame.iloc[rows]
     truth = encode(fitting.target, frame[fitting.target.column])
-    fresh: Features = clone(features).fit(frame)
     try:
+        fresh: Features = clone(features).fit(frame)
         native = model.fit(model.prepare(matrix(fresh, frame, truth), None, fitting), fitting)
     except EvertuneError:
         raise

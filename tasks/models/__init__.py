@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
+from tasks.errors import TrainingFailed
 from tasks.models.lightgbm import LightGBM
 from tasks.models.scikit import Scikit
 from tasks.models.xgboost import XGBoost
@@ -12,6 +13,10 @@ AnyModel = Annotated[LightGBM | XGBoost | Scikit, Field(discriminator="family")]
 
 
 def parse_model(settings: dict[str, Any]) -> AnyModel:
-    """Settings as they were written down by an earlier retrain -> the model."""
+    """Settings as they were written down by an earlier retrain -> the model. Raises TrainingFailed when they are valid no more."""
     adapter: TypeAdapter[AnyModel] = TypeAdapter(AnyModel)
-    return adapter.validate_python(settings)
+    try:
+        return adapter.validate_python(settings)
+    except ValidationError as error:
+        faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
+        raise TrainingFailed(f"the settings of an earlier retrain are no longer valid: {faults}") from error

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
 from tasks.records import Hyperparameters
 from tasks.settings import Scalar, Settings
 
 
 class _Range(Settings):
-    low: FiniteFloat
-    high: FiniteFloat
+    low: float
+    high: float
     log: bool = False
     """Search on a logarithmic scale."""
     default: float | None = None

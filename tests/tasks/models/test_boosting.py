@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xgboost
 
+from tasks.errors import TrainingFailed
 from tasks.metrics import METRICS
 from tasks.models import parse_model
 from tasks.models.lightgbm import BINNING
@@ -53,12 +54,14 @@ def fit(settings: dict[str, Any], valid: bool = False) -> Any:
     ],
 )
 def test_a_second_name_is_refused_because_the_first_would_be_searched_beside_it(family: str, name: str, words: str) -> None:
-    with pytest.raises(ValueError, match=f"hyperparameters.{name}: {words}"):
+    with pytest.raises(TrainingFailed, match=f"hyperparameters.{name}: {words}"):
         parse_model({"family": family, "hyperparameters": {name: 1}})
 
 
 def test_every_fault_is_told_at_once() -> None:
-    with pytest.raises(ValueError, match=r"hyperparameters.num_leafs: .*; and hyperparameters.eta: write learning_rate; and space.foo: "):
+    with pytest.raises(
+        TrainingFailed, match=r"hyperparameters.num_leafs: .*; and hyperparameters.eta: write learning_rate; and space.foo: "
+    ):
         parse_model(
             {
                 "family": "lightgbm",
@@ -70,7 +73,7 @@ def test_every_fault_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("name", sorted(BINNING))
 def test_what_the_bins_are_made_by_cannot_be_searched(name: str) -> None:
-    with pytest.raises(ValueError, match=f"space.{name}: is a property of the binned data"):
+    with pytest.raises(TrainingFailed, match=f"space.{name}: is a property of the binned data"):
         parse_model({"family": "lightgbm", "space": {name: {"type": "int", "low": 1, "high": 9}}})
 
 

@@ -232,7 +232,7 @@ def test_a_trial_at_either_end_of_the_space_fits(example: Example, task: Task, e
 @pytest.mark.parametrize("place", ["hyperparameters", "space"])
 def test_a_parameter_nobody_knows_is_refused_before_anything_runs(example: Example, place: str) -> None:
     content: Any = {"learning_raet": 0.1} if place == "hyperparameters" else {"learning_raet": {"type": "float", "low": 0.1, "high": 1}}
-    with pytest.raises(ValueError, match=rf"{place}.learning_raet: \w+ has no such parameter"):
+    with pytest.raises(TrainingFailed, match=rf"{place}.learning_raet: \w+ has no such parameter"):
         parse_model({**example.settings, place: content})
 
 

@@ -34,7 +34,7 @@ def test_parameters_are_read_by_their_type() -> None:
         ({"type": "int", "low": 1, "high": 9, "default": 10}, "default must lie between low 1 and high 9, got 10"),
         ({"type": "float", "low": math.nan, "high": 1}, "finite number"),
         ({"type": "float", "low": 0, "high": math.inf}, "finite number"),
-        ({"type": "float", "low": 0, "high": 1, "default": math.nan}, "default must lie between"),
+        ({"type": "float", "low": 0, "high": 1, "default": math.nan}, "finite number"),
         ({"type": "int", "low": 1.5, "high": 9}, "valid integer"),
         ({"type": "categorical", "choices": []}, "at least 1 item"),
         ({"type": "categorical", "choices": ["a"], "default": "b"}, "default must be one of the choices, got 'b'"),

@@ -144,8 +144,7 @@ def _canonical(values: pd.Series) -> pd.Series:
         values = values.astype(values.cat.categories.dtype)
     content = content_of(values)
     if content in ("number", "true/false"):
-        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        return pd.Series(np.where(np.isnan(numbers), np.nan, numbers + 0.0), index=values.index)  # one zero, one NaN
+        return pd.Series(pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan), index=values.index)
     if content == "date":
         return pd.to_datetime(values, utc=True).dt.as_unit("us")
     codes, distinct = pd.factorize(values)

@@ -1,4 +1,9 @@
-"""Any scikit-learn classifier or regressor by its class name: linear models, forests, neighbours, ..."""
+"""Any scikit-learn classifier or regressor by its class name: linear models, forests, neighbours, ...
+
+Saved with skops, never as a pickle. The artifact's own code reads the file, against a list of types that is part of that code:
+MLflow's sklearn flavor trusts what the file itself asks for, and is therefore shut off by
+MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false; models saved here load with it.
+"""
 
 from __future__ import annotations
 

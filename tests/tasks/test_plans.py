@@ -120,6 +120,11 @@ def test_a_category_is_the_same_whatever_type_it_comes_in(values: pd.Series) -> 
     assert fitted(values, "category").plan_ == model.plan_
 
 
+def test_one_category_in_two_types_is_as_frequent_as_both_together() -> None:
+    model = fitted(pd.Series([7, "7", 8, 9, 9, 9], dtype=object), "category", rare=2)
+    assert model.plan_["columns"][0]["values"] == ["9", "7"]
+
+
 def test_whole_numbers_keep_their_categories_when_one_goes_missing() -> None:
     model = fitted([7, 7, 8], "category")
     assert codes(model, pd.Series([7, None, 8])) == pytest.approx([0, np.nan, 1], nan_ok=True)
@@ -252,6 +257,7 @@ def test_a_dense_matrix_has_only_numbers_that_a_float32_holds(train: Any, later:
 def test_a_constant_column_does_not_explode_on_other_values(value: float) -> None:
     model = fitted([value] * 1000, "number", "dense")
     assert model.plan_["dense"][0]["scale"] == 1.0
+    assert fitted([1 / 3] * 100_000, "number", "dense").plan_["dense"][0]["scale"] == 1.0  # whose mean is not quite a third
     assert codes(model, [value]) == pytest.approx([0], abs=1e-9)
 
 

@@ -376,7 +376,9 @@ def test_about_the_wanted_share_is_tested_on() -> None:
 def test_a_group_is_never_torn_apart(seed: int, groups: int, folds: int, share: float) -> None:
     random = np.random.default_rng(seed)
     frame = numbered(4 * groups).assign(shop=random.integers(0, groups, 4 * groups))
-    cut = split_by_hash(keyed(frame, ("id",)), group="shop", folds=folds, test=share)
+    cut, _ = outcome(keyed(frame, ("id",), VALUE), SplitSettings(group="shop", folds=folds, test=share), NO_GAP, None, 1)
+    assume(cut is not None)
+    assert cut is not None
     shop = frame["shop"].to_numpy()
     assert not set(shop[cut.test]) & set(shop[cut.train])
     for fold in cut.folds:

@@ -29,8 +29,8 @@ def rows(count: int = 300) -> Matrix:
     return Matrix(values, (values[:, 0] + (values[:, 1] == 2) > 0).astype(float), ("a", "b"), (1,))
 
 
-def fit(settings: dict[str, Any], valid: bool = False) -> Any:
-    model, asked = parse_model(settings), Fitting(TARGET, METRICS["log_loss"], 0, 1)
+def fit(settings: dict[str, Any], valid: bool = False, seed: int = 0) -> Any:
+    model, asked = parse_model(settings), Fitting(TARGET, METRICS["log_loss"], seed, 1)
     return model.fit(model.prepare(rows(), rows() if valid else None, asked), asked)
 
 
@@ -85,6 +85,18 @@ def test_what_the_bins_are_made_by_can_be_fixed(chosen: dict[str, Any]) -> None:
     assert np.isfinite(native.predict(rows().values)).all()
     if "linear_tree" in chosen or "min_data_in_bin" in chosen:
         assert (native.predict(rows().values) != plain.predict(rows().values)).any()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"family": "lightgbm", "hyperparameters": {"bagging_fraction": 0.5, "num_iterations": 5}},
+        {"family": "xgboost", "hyperparameters": {"subsample": 0.5, "num_boost_round": 5}},
+    ],
+)
+def test_the_seed_reaches_the_library(settings: dict[str, Any]) -> None:
+    first, again, other = (fit(settings, seed=seed).predict(rows().values).tolist() for seed in (0, 0, 1))
+    assert first == again != other
 
 
 def test_lightgbm_trains_as_it_would_by_itself() -> None:

@@ -7,14 +7,14 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import clone
 
 from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.metrics import labels
-from tasks.models.model import Fitting, Matrix, Model, matrix
+from tasks.models.model import Fitting, Matrix, Model, OutOfTime, matrix
 from tasks.models.spaces import Categorical, Space, defaults
 from tasks.plans import Features
 from tasks.records import Fold, Hyperparameters, Search, Split, Table, Trial
@@ -66,6 +66,8 @@ def tune_model(
     trials = [_past_trial(trial) for trial in opened.get_trials(deepcopy=False) if trial.state.name in STATES]
     deadline = math.inf if settings.minutes is None else started + 60 * settings.minutes
     while not (stopped_by := _limit_reached(trials, settings, deadline, space)):
+        if any(trial.state == "finished" for trial in trials):
+            fitting = replace(fitting, deadline=deadline)  # not before: whatever the limits, there is a model
         trial = _run_trial(opened, space, folds, model, fitting, settings.prune)
         trials.append(trial)
         record(trial)
@@ -125,6 +127,8 @@ def _run_trial(study: Study, space: Space, folds: list[PreparedFold], model: Mod
             if prune and step + 1 < len(folds) and asked.number and asked.should_prune():
                 state = TrialState.PRUNED
                 break
+    except OutOfTime:
+        state, error = TrialState.PRUNED, "cut short by the limit of time"
     except Exception as raised:  # whatever a library raises is this trial's failure, not the search's
         state, error = TrialState.FAIL, f"{type(raised).__name__}: {raised}"
         log.warning("trial %d failed: %s", asked.number, error)
@@ -174,7 +178,7 @@ def _limit_reached(trials: list[Trial], settings: TuningSettings, deadline: floa
     if settings.trials is not None and len(trials) >= settings.trials:
         return f"{settings.trials} trials"
     if time.monotonic() >= deadline:
-        return f"{settings.minutes:g} minutes"
+        return f"{settings.minutes:g} minute" + ("" if settings.minutes == 1 else "s")
     return ""
 
 

@@ -104,10 +104,11 @@ class LightGBM(Model):
         params: dict[str, Any] = self._fixed(fitting) | chosen
         if valid is None or given is not None:
             best = UNTUNED_ROUNDS if given is None else int(given)
-            booster = lightgbm.train(params, train, num_boost_round=best)
+            booster = lightgbm.train(params, train, num_boost_round=best, callbacks=[fitting.watch_clock])
         else:
             stop = lightgbm.early_stopping(self.early_stopping_rounds, first_metric_only=True, verbose=False)
-            booster = lightgbm.train(params, train, num_boost_round=self.max_rounds, valid_sets=[valid], callbacks=[stop])
+            watched: dict[str, Any] = {"valid_sets": [valid], "callbacks": [stop, fitting.watch_clock]}
+            booster = lightgbm.train(params, train, num_boost_round=self.max_rounds, **watched)
             best = booster.best_iteration
         return Native(
             predict=lambda values: booster.predict(values, num_iteration=best, num_threads=fitting.threads),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import textwrap
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +34,10 @@ class Matrix:
     categorical: tuple[int, ...]
 
 
+class OutOfTime(Exception):
+    """A fit was still under way at its deadline; there is no model."""
+
+
 @dataclass(frozen=True)
 class Fitting:
     """What one fit is asked for beside its data; an early stop watches `metric`, or what the library has nearest to it."""
@@ -40,6 +46,13 @@ class Fitting:
     metric: Metric
     seed: int
     threads: int
+    deadline: float = math.inf
+    """On the monotonic clock, in seconds: families that can look at it between two rounds raise OutOfTime then."""
+
+    def watch_clock(self, *_: object) -> None:
+        """Called between two rounds of boosting, whatever the library passes along."""
+        if time.monotonic() > self.deadline:
+            raise OutOfTime
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,11 @@ class XGBoost(Model):
         params = self._fixed(fitting) | chosen
         if valid is None or given is not None:
             rounds = UNTUNED_ROUNDS if given is None else int(given)
-            booster = xgboost.train(params, train, num_boost_round=rounds)
+            booster = xgboost.train(params, train, num_boost_round=rounds, callbacks=[_clock(fitting)])
         else:
             stop: dict[str, Any] = {"early_stopping_rounds": self.early_stopping_rounds, "verbose_eval": False}
-            booster = xgboost.train(params, train, num_boost_round=self.max_rounds, evals=[(valid, "valid")], **stop)
+            watched: dict[str, Any] = {"evals": [(valid, "valid")], "callbacks": [_clock(fitting)]}
+            booster = xgboost.train(params, train, num_boost_round=self.max_rounds, **watched, **stop)
             rounds = booster.best_iteration + 1
             booster = booster[:rounds]
         gains = booster.get_score(importance_type="total_gain")
@@ -136,6 +137,17 @@ class XGBoost(Model):
 
         booster = xgboost.Booster(model_file=os.path.join(folder, "model.ubj"))
         return lambda values: np.asarray(booster.inplace_predict(values), dtype=np.float64)
+
+
+def _clock(fitting: Fitting) -> xgboost.callback.TrainingCallback:
+    import xgboost
+
+    class Clock(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # xgboost is imported late, and untyped here
+        def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            fitting.watch_clock()
+            return False
+
+    return Clock()
 
 
 def _save(booster: xgboost.Booster, folder: Path) -> None:

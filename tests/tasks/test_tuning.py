@@ -140,7 +140,7 @@ def test_a_finished_search_is_not_run_again(search: Any) -> None:
 
 
 def test_a_failing_trial_is_counted_and_the_search_goes_on(search: Any) -> None:
-    sometimes = QUICK.changed(space={"max_bin_by_feature": {"type": "categorical", "choices": ["", "no number"]}})
+    sometimes = QUICK.changed(space={"boosting": {"type": "categorical", "choices": ["gbdt", "none_such"]}})
     _, found = search(sometimes, trials=12)
     assert found.counts["failed"]
     assert found.counts["finished"]
@@ -153,10 +153,19 @@ def test_a_search_in_which_every_trial_fails_ends_early_and_says_why(search: Any
         search(hopeless, trials=500)
 
 
-def test_the_limit_of_time_holds_to_within_one_trial(search: Any) -> None:
-    _, found = search(trials=None, minutes=2 / 60)
+def test_the_limit_of_time_holds_in_the_middle_of_a_trial(search: Any) -> None:
+    endless = LightGBM(max_rounds=1_000_000, early_stopping_rounds=1_000_000)
+    search(trials=1)  # one trial has finished, so there is a model to fall back on
+    _, found = search(endless, trials=None, minutes=2 / 60)
     assert found.stopped_by == "0.0333333 minutes"
-    assert found.seconds < 2 + max(trial.seconds for trial in found.trials) + 3
+    assert found.seconds < 4
+    assert [trial.state for trial in found.trials] == ["finished", "pruned"]
+    assert found.trials[1].error == "cut short by the limit of time"
+
+
+def test_the_first_trial_is_finished_whatever_the_limit_of_time(search: Any) -> None:
+    _, found = search(trials=None, minutes=0.001 / 60)
+    assert found.counts["finished"] == 1
 
 
 def test_weak_trials_are_pruned_between_folds_but_never_the_first(search: Any) -> None:

@@ -106,6 +106,8 @@ class RetrainConfig(TableSettings):
         faults = [*self._faults_of_columns(), *self._faults_of_windows(), *self._faults_of_metrics()]
         if self.tuning.trials is None and self.tuning.minutes is None:
             faults.append("tuning: give trials, minutes or both; a search without a limit never ends")
+        if self.task is not None and (why := self.model.unfit_for(self.task)):
+            faults.append(f"model: {why}")
         if self.registry.model is not None and not re.fullmatch(NAMED, self.registry.model):
             faults.append(f"registry.model must be at most 63 letters, digits, - and _, got {self.registry.model!r}")
         if faults:

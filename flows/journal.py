@@ -21,6 +21,7 @@ from tasks.models.model import Fitted, Model
 from tasks.records import Decision, Evaluation, Result, Rows, Search, Split, Story, Table, Trial, Verdict
 from tasks.registry import SETTINGS_FILE, Prior
 from tasks.reporting import write_report
+from tasks.splitting import sides
 from tasks.stage import Timing
 from tasks.tracking import Run, prefixed
 from tasks.validation import validation_page
@@ -123,7 +124,7 @@ class Journal:
             "evertune.family": model.identity,
             "evertune.config_digest": self.config.digest(),
             "evertune.data_digest": table.digest,
-            "evertune.split_digest": self.config.split.digest(),
+            "evertune.sides": sides(table.columns, self.config.split),
             "evertune.metric": f"{evaluation.metric} {evaluation.challenger[evaluation.metric]:.6g}",
             "evertune.rows": len(rows),
             **({} if through is None else {"evertune.trained_through": through}),

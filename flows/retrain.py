@@ -5,6 +5,7 @@ A plain Prefect flow: `retrain("configs/flights.yaml")` from Python or a noteboo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from configs.schema import RetrainConfig
 from flows.journal import Journal
 from flows.occasions import find_occasion
 from tasks.deciding import decide_tuning, last_best, nothing_new
-from tasks.errors import EvertuneError
+from tasks.errors import EvertuneError, TrainingFailed
 from tasks.evaluation import Rival, evaluate_model
 from tasks.features import build_features
 from tasks.gate import judge_candidate
@@ -27,7 +28,7 @@ from tasks.loading import load_table
 from tasks.metrics import DEFAULTS, find_metric
 from tasks.models import parse_model
 from tasks.models.model import Fitting
-from tasks.records import Champion, Result, Rows, Split, Table
+from tasks.records import Champion, Floats, Result, Rows, Split, Table
 from tasks.registration import register_model
 from tasks.registry import Prior, champion_predictor, find_prior
 from tasks.splitting import split_table
@@ -118,6 +119,7 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
         model = last_best(config.model, champion)
 
     fitted = train_model(table, split.train, features, model, fitting)
+    model = fitted.model  # with the number of rounds, whoever chose it
     journal.add_model(fitted)
     evaluation = evaluate_model(fitted, _rival(champion, table, split, config, fitting), table, split, metric, metrics)
     journal.add_evaluation(evaluation)
@@ -139,14 +141,27 @@ def _rival(champion: Champion | None, table: Table, split: Split, config: Retrai
     if champion is None:
         return None
     if split.unseen:
-        return Rival("champion", f"champion v{champion.version} on rows that neither has seen", champion_predictor(champion))
-    settings = parse_model(champion.settings)
-    features = build_features.plain(table.columns, config.features, settings.encoding)
-    stand_in = train_stand_in(table, split.train, features, settings, fitting)
+        return Rival(
+            "champion", f"champion v{champion.version} on rows that neither has seen", champion_predictor(champion, fitting.target)
+        )
     note = (
         f"champion v{champion.version} has seen rows of the test window: its settings, refitted on the challenger's training rows, stand in"
     )
-    return Rival("stand-in", note, stand_in.predict)
+    try:
+        settings = parse_model(champion.settings)
+        features = build_features.plain(table.columns, config.features, settings.encoding)
+        return Rival("stand-in", note, train_stand_in(table, split.train, features, settings, fitting).predict)
+    except TrainingFailed as error:
+        return Rival("stand-in", note, _refuse(error))
+
+
+def _refuse(error: TrainingFailed) -> Callable[[Any], Floats]:
+    """A prediction that fails as the fit before it did, where failing becomes a note and promotes nothing."""
+
+    def predict(_: Any) -> Floats:
+        raise error
+
+    return predict
 
 
 def _all_rows(table: Table, split: Split, config: RetrainConfig) -> Rows:

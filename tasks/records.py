@@ -141,7 +141,8 @@ class Champion:
     trained_through: datetime | None
     config_digest: str
     data_digest: str
-    split_digest: str
+    sides: str
+    """What decided which rows a table without time was trained on; see splitting.sides."""
     family: str
     hyperparameters: Hyperparameters
     settings: dict[str, Any]

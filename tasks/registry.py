@@ -14,8 +14,9 @@ import pandas as pd
 
 from tasks.errors import Conflict, TrainingFailed
 from tasks.models.model import Fitted
-from tasks.records import Champion, Floats
-from tasks.serving import answer, category_text
+from tasks.records import Champion, Floats, Target
+from tasks.serving import answer, category_text, read_dates
+from tasks.targets import align
 from tasks.tracking import Run, Tracker, signature
 
 ALIAS = "champion"
@@ -65,14 +66,17 @@ def find_version(tracker: Tracker, name: str, identity: str) -> str | None:
     )
 
 
-def champion_predictor(champion: Champion) -> Callable[[pd.DataFrame], Floats]:
-    """The champion's own prediction from raw columns; loads it when first asked, and raises whatever loading raises."""
+def champion_predictor(champion: Champion, target: Target) -> Callable[[pd.DataFrame], Floats]:
+    """The champion's own prediction from raw columns, over the target's classes of today; loads it when asked.
+
+    Raises whatever loading raises, ValueError when it answers another task.
+    """
 
     def predict(frame: pd.DataFrame) -> Floats:
         import mlflow.pyfunc
 
         served = mlflow.pyfunc.load_model(champion.uri).unwrap_python_model()
-        return np.asarray(served.raw(frame), dtype=np.float64)
+        return align(np.asarray(served.raw(frame), dtype=np.float64), served.plan["classes"], target)
 
     return predict
 
@@ -116,7 +120,7 @@ def to_serve(frame: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
         if column["kind"] == "number":
             columns[column["name"]] = pd.to_numeric(values, errors="coerce").astype("float64")
         elif column["kind"] == "date":
-            columns[column["name"]] = pd.to_datetime(values, utc=True, errors="coerce").dt.tz_localize(None).astype("datetime64[ns]")
+            columns[column["name"]] = read_dates(values).dt.tz_localize(None)
         else:
             columns[column["name"]] = values.astype(object).where(values.notna(), None).map(_text)
     return pd.DataFrame(columns, index=frame.index)
@@ -200,7 +204,7 @@ def _champion(version: Any, live: bool) -> Champion:
         trained_through=datetime.fromisoformat(through) if through else None,
         config_digest=tags.get("evertune.config_digest", ""),
         data_digest=tags.get("evertune.data_digest", ""),
-        split_digest=tags.get("evertune.split_digest", ""),
+        sides=tags.get("evertune.sides", ""),
         family=tags.get("evertune.family", ""),
         hyperparameters={},
         settings={},

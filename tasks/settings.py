@@ -156,10 +156,6 @@ class SplitSettings(Settings):
     group: str | None = None
     """Rows that share this column's value stay on one side of the split (tables without time)."""
 
-    def digest(self) -> str:
-        """Same digest, same sides: what decides a row's side in a table without time."""
-        return f"{self.test}/{self.group}"
-
 
 DatePart = Literal["year", "month", "day", "weekday", "hour", "minute", "day_of_year", "age"]
 

@@ -119,8 +119,13 @@ def _by_hash(table: Table, settings: SplitSettings, truth: Floats, champion: Cha
         raise DataRejected(f"split: {what} are too few for {wish}; lower split.folds, raise split.test, or wait for more data")
     kind = f"grouped by {settings.group}" if settings.group else "stratified"
     note = f"{kind}: {settings.folds} folds, {settings.test:.0%} of the rows as test bucket by a hash of {by} ({len(test):,} rows)"
-    same_sides = champion is not None and champion.trained_through is None and champion.split_digest == settings.digest()
+    same_sides = champion is not None and champion.trained_through is None and champion.sides == sides(table.columns, settings)
     return Split(folds, train, test, note, unseen=champion is None or same_sides)
+
+
+def sides(columns: Columns, settings: SplitSettings) -> str:
+    """What decides a row's side in a table without time: the same text, the same sides. 1 is the version of the hash."""
+    return f"1/{settings.test}/{','.join(_hashed(columns, settings)[0])}"
 
 
 def _hashed(columns: Columns, settings: SplitSettings) -> tuple[list[str], str]:

@@ -14,7 +14,10 @@ from tasks.targets import encode
 
 @stage("train")
 def train_model(table: Table, rows: Rows, features: Features, model: Model, fitting: Fitting) -> Fitted:
-    """Fit features and model on these rows alone. Raises TrainingFailed with the library's own words."""
+    """Fit features and model on these rows alone; the rounds it took are among the hyperparameters of what comes out.
+
+    Raises TrainingFailed with the library's own words.
+    """
     frame = table.frame.iloc[rows]
     truth = encode(fitting.target, frame[fitting.target.column])
     try:
@@ -26,6 +29,8 @@ def train_model(table: Table, rows: Rows, features: Features, model: Model, fitt
         raise TrainingFailed(f"training {model.identity} on {len(rows):,} rows ran out of memory; use split.training_window") from None
     except Exception as error:  # a library's own error, of whatever class it chose
         raise TrainingFailed(f"training {model.identity} failed: {type(error).__name__}: {error}") from error
+    if model.rounds_name and native.rounds is not None:
+        model = model.with_hyperparameters({model.rounds_name: native.rounds})
     return Fitted(model, fresh, native, fitting.target)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.errors import DataRejected
 from tasks.records import Champion, Columns, Rows, Split, Table, Target
 from tasks.settings import SplitSettings
-from tasks.splitting import split_table
+from tasks.splitting import sides, split_table
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -425,14 +425,16 @@ def test_a_test_bucket_of_one_class_is_told_so() -> None:
 
 
 def test_a_champion_of_the_same_sides_has_not_seen_the_test_bucket() -> None:
-    digest = SplitSettings(test=0.2).digest()
-    assert split_by_hash(keyed(numbered(300), ("id",)), champion(None, digest)).unseen
-    assert not split_by_hash(keyed(numbered(300), ("id",)), champion(None, "0.3/None")).unseen
+    table = keyed(numbered(300), ("id",))
+    same = sides(table.columns, SplitSettings(test=0.2))
+    assert split_by_hash(table, champion(None, same)).unseen
+    assert not split_by_hash(table, champion(None, sides(table.columns, SplitSettings(test=0.3)))).unseen
+    assert not split_by_hash(keyed(numbered(300), ("id", "sold")), champion(None, same)).unseen
 
 
 def test_a_champion_that_was_split_by_time_may_have_seen_the_test_bucket() -> None:
-    digest = SplitSettings(test=0.2).digest()
-    assert not split_by_hash(keyed(numbered(300), ("id",)), champion(START, digest)).unseen
+    table = keyed(numbered(300), ("id",))
+    assert not split_by_hash(table, champion(START, sides(table.columns, SplitSettings(test=0.2)))).unseen
 
 
 def test_a_length_of_time_needs_a_time_column() -> None:

@@ -178,7 +178,8 @@ def _labelled(visible: pd.DataFrame, columns: TableSettings, settings: Validatio
     without, count = int(unlabelled.sum()), len(visible)
     rows = visible[~unlabelled]
     if columns.time is not None:
-        rows = rows.iloc[np.argsort(rows[columns.time.column].to_numpy(), kind="stable")]
+        instants = rows[columns.time.column].dt.tz_localize(None).to_numpy()  # with a zone they would be Python objects
+        rows = rows.iloc[np.argsort(instants, kind="stable")]
     expected = f"at most {settings.max_unlabelled:.0%} of the rows without a label"
     few = f"at least {settings.min_rows:,} labelled rows"
     return (

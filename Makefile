@@ -33,3 +33,6 @@ ui: setup  ## Prefect's and MLflow's pages on what was run
 
 clean:  ## remove .venv and caches; keeps .evertune, where models and runs are
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage dist
+
+screenshots: setup  ## pictures of the newest run in .evertune, for the README (needs chromium)
+	@$(BIN)/python tests/browser/screenshots.py .evertune tests/browser/screenshots

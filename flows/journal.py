@@ -37,6 +37,7 @@ class Journal:
     ) -> None:
         self.config, self.home, self.run, self.prior, self.timing = config, home, run, prior, timing
         self.identity = ""
+        self.figures: dict[str, float] = {}  # written last: MLflow lists metrics in the order they came, and scores matter most
         self.result: dict[str, Any] = {
             "model": config.model_name,
             "as_of": as_of.strftime("%Y-%m-%d") if as_of.time() == datetime.min.time() else as_of.isoformat(timespec="seconds"),
@@ -67,15 +68,15 @@ class Journal:
         source = self.told["source"]
         self.run.data_set(source, table)
         self.run.tags({"evertune.identity": self.identity, "evertune.data_digest": table.digest, "evertune.source": source.location})
-        self.run.metrics({"data/rows": len(table.frame), "data/unlabelled": table.unlabelled, "data/after_cut": table.after_cut})
-        self.run.metrics({"data/rows_read": source.rows, "data/columns_read": source.columns, "data/bytes_read": source.bytes})
+        self.figures |= {"data/rows": len(table.frame), "data/unlabelled": table.unlabelled, "data/after_cut": table.after_cut}
+        self.figures |= {"data/rows_read": source.rows, "data/columns_read": source.columns, "data/bytes_read": source.bytes}
         self.run.json(table.expectations, "validation/great_expectations.json")
         self.run.text(validation_page(table.findings, table.suspects), "validation/validation.html")
 
     def add_split(self, split: Split) -> None:
         self.add(split=split)
         self.result["rows"] = {"train": len(split.train), "test": len(split.test)}
-        self.run.metrics({"data/train_rows": len(split.train), "data/test_rows": len(split.test)})
+        self.figures |= {"data/train_rows": len(split.train), "data/test_rows": len(split.test)}
 
     def add_decision(self, decision: Decision) -> None:
         self.add(decision=decision)
@@ -89,7 +90,7 @@ class Journal:
     def add_search(self, search: Search) -> None:
         self.add(search=search)
         self.result["trials"] = search.counts
-        self.run.metrics({f"trials/{state}": count for state, count in search.counts.items()})
+        self.figures |= {f"trials/{state}": count for state, count in search.counts.items()}
 
     def add_model(self, fitted: Fitted) -> None:
         model = fitted.model
@@ -110,6 +111,12 @@ class Journal:
     def add_verdict(self, verdict: Verdict) -> None:
         self.add(verdict=verdict)
         self.run.json([check.__dict__ for check in verdict.checks], "gate.json")
+
+    @property
+    def live_version(self) -> str | None:
+        """The version that is live when nothing is promoted, whether or not this retrain may know it."""
+        live = self.prior.later or self.prior.champion
+        return live.version if live else None
 
     def study(self, fresh: bool) -> tuple[str, str]:
         """The study store's address and this search's name: the same retrain goes on with its own search."""
@@ -166,8 +173,7 @@ class Journal:
         if isinstance(error, DataRejected):
             self.add(findings=error.findings)
             self.run.text(validation_page(error.findings, ()), "validation/validation.html")
-        champion = self.prior.champion
-        error.summary = self.finish(error.verdict, str(error), version=champion.version if champion else None).to_dict()
+        error.summary = self.finish(error.verdict, str(error), self.live_version).to_dict()
 
     def _report(self) -> Result:
         path = self.home.root / "reports" / f"{self.config.name}-{self.result['as_of'][:10]}-{self.run.id[:8]}.html"
@@ -181,7 +187,7 @@ class Journal:
         self.run.text(report.markdown, "report.md")
         publish_markdown("report", report.markdown, f"What the retrain of {self.config.name} did, and why")
         result = self._result()
-        self.run.metrics(prefixed("seconds", result.seconds))
+        self.run.metrics(self.figures | prefixed("seconds", result.seconds))
         return result
 
     def _result(self) -> Result:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from prefect import flow
 from prefect.client.schemas import State
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from configs.reading import read_config
@@ -39,7 +41,13 @@ from tasks.tuning import tune_model
 from tasks.validation import validate_table
 
 
-@flow(name="retrain", persist_result=False, validate_parameters=True)
+def name_run() -> str:
+    """`flights 2013-10-01`: the config's file and the date, before either is looked at."""
+    given = flow_run.parameters
+    return f"{Path(given['config']).stem} {given.get('as_of') or flow_run.scheduled_start_time:%Y-%m-%d}"
+
+
+@flow(name="retrain", flow_run_name=name_run, persist_result=False, validate_parameters=True)
 def retrain(
     config: str,
     as_of: datetime | None = None,
@@ -93,7 +101,7 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
     journal.add_table(table)
     if not force:
         if reason := nothing_new(table, config.digest(), champion):
-            return journal.finish("unchanged", reason, version=champion.version if champion else None)
+            return journal.finish("unchanged", reason, journal.live_version)
         if earlier := journal.answered_before():
             return earlier
 
@@ -127,13 +135,13 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
     journal.add_verdict(verdict)
     if not verdict.passed:
         register_model.skip(verdict.reason)
-        return journal.finish("kept", verdict.reason, version=champion.version if champion else None)
+        return journal.finish("kept", verdict.reason, journal.live_version)
 
     rows = _all_rows(table, split, config)
     final = refit_model(table, rows, features, model, fitting) if len(rows) > len(split.train) else fitted
     tags = journal.version_tags(table, rows, model, evaluation)
     version = register_model(journal.run, final, table.frame.iloc[rows], config.model_name, journal.identity, tags, champion)
-    return journal.finish("promoted", verdict.reason, version=version)
+    return journal.finish("promoted", verdict.reason, version)
 
 
 def _rival(champion: Champion | None, table: Table, split: Split, config: RetrainConfig, fitting: Fitting) -> Rival | None:

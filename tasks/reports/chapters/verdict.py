@@ -30,7 +30,8 @@ def _meaning(story: Story) -> str:
     result, champion = story.result, story.champion
     if result.verdict == "promoted":
         return f"{result.model} v{result.version} is the champion now" if result.version else "the new model is the champion now"
-    return f"{champion.name} v{champion.version} stays the champion" if champion else "there is no champion yet"
+    live = result.version or (champion.version if champion else None)
+    return f"{result.model} v{live} stays the champion" if live else "there is no champion yet"
 
 
 def tell_facts(story: Story) -> tuple[tuple[str, str], ...]:

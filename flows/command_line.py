@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import FrameType
@@ -29,6 +29,7 @@ EMBEDDED = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "evertune",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",
@@ -74,9 +75,10 @@ def run(options: argparse.Namespace) -> int:
         gc.enable()
         if server is not None:
             server.wait()
-        result = cast(
-            "Result", retrain(str(options.config), as_of=options.as_of, tune=options.tune, overrides=overrides, force=options.force)
-        )
+        with redirect_stdout(sys.stderr):  # whatever a library or a user's source function prints
+            result = cast(
+                "Result", retrain(str(options.config), as_of=options.as_of, tune=options.tune, overrides=overrides, force=options.force)
+            )
     print(result.to_json() if options.json else result)
     return 0
 
@@ -90,7 +92,12 @@ def _get_ready(home: Home, config: str, overrides: dict[str, Any]) -> None:
 
     connect(home, name)
     import great_expectations  # noqa: F401
-    import lightgbm  # noqa: F401
+
+    try:
+        import lightgbm  # noqa: F401
+    except OSError as error:
+        advice = "on Debian and Ubuntu: sudo apt-get install libgomp1; on Fedora: sudo dnf install libgomp"
+        raise ConfigError(f"LightGBM misses a system library ({error}); {advice}") from error
 
     import flows.retrain  # noqa: F401
 

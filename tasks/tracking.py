@@ -6,6 +6,7 @@ KILLED on a signal. Host, pid and start time are tags, so that a run whose proce
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
 import os
@@ -144,6 +145,7 @@ def connect(home: Home, experiment: str) -> Tracker:
 def open_run(tracker: Tracker, name: str, tags: Mapping[str, Any], timing: Timing) -> Iterator[Run]:
     """A parent run around the body; however the body ends, the run ends with the status that says so."""
     owner = {"evertune.host": platform.node(), "evertune.pid": os.getpid(), "evertune.process_started": _process_started()}
+    owner |= {"mlflow.source.name": "evertune", "mlflow.source.type": "LOCAL", "mlflow.user": getpass.getuser()}
     created = tracker.client.create_run(
         tracker.experiment, run_name=name, tags={key: str(value) for key, value in {**owner, "evertune.kind": "retrain", **tags}.items()}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from flows.pages import open_pages
 from tasks.homes import Home
 from tests.small import small_config
 
@@ -158,6 +160,29 @@ def test_an_mlflow_server_that_is_down_is_exit_code_75_within_seconds(config: Pa
     assert done.returncode == 75
     assert "127.0.0.1:9" in done.stderr
     assert time.monotonic() - started < 5
+
+
+def test_servers_that_the_environment_names_are_used_instead(config: Path, home_in_use: Home, tmp_path: Path) -> None:
+    served = Home.named(tmp_path / "servers")
+    served.prepare()
+    elsewhere = tmp_path / "studies" / "studies.db"
+    elsewhere.parent.mkdir()
+    with open_pages(served, io.StringIO()) as pages:
+        named = {
+            "PREFECT_API_URL": f"{pages.prefect.address}/api",
+            "MLFLOW_TRACKING_URI": pages.mlflow.address,
+            "EVERTUNE_STUDIES_URL": f"sqlite:///{elsewhere}",
+        }
+        done = evertune("run", config, "--as-of", DAY, "--json", **named)
+        again = evertune("run", config, "--as-of", "2024-04-20", "--json", **named)
+    summary, replay = json.loads(done.stdout), json.loads(again.stdout)
+    assert (done.returncode, summary["verdict"]) == (0, "promoted"), done.stderr
+    assert replay["reason"].startswith("champion v1 is trained through")
+    assert summary["look"]["MLflow"].startswith(pages.mlflow.address)
+    assert summary["look"]["Prefect"].startswith(pages.prefect.address)
+    assert ("COMPLETED",) in rows(served.prefect / "prefect.db", "select state_type from flow_run")
+    assert rows(home_in_use.root / "mlflow.db", "select status from runs") == []
+    assert elsewhere.is_file()
 
 
 def test_check_prints_the_plan_and_trains_nothing(home: Path) -> None:

@@ -15,7 +15,7 @@ command -v "$python" >/dev/null || fail "no $python found; install Python 3.11 t
     fail "LightGBM needs the system library libgomp1; on Debian and Ubuntu: sudo apt-get install libgomp1 (Fedora: sudo dnf install libgomp)"
 
 echo "setup: making .venv from requirements.lock"
-[ -x .venv/bin/python ] && .venv/bin/python -c "import sys; sys.exit('$("$python" -c 'import sys; print(sys.version_info[:2])')' != str(sys.version_info[:2]))" ||
+.venv/bin/python -m pip --version >/dev/null 2>&1 && .venv/bin/python -c "import sys; sys.exit('$("$python" -c 'import sys; print(sys.version_info[:2])')' != str(sys.version_info[:2]))" ||
     { rm -rf .venv; "$python" -m venv .venv; }
 sed -n '/^uv==/,/^[^ ]/{/^uv==/p;/^ /p}' requirements.lock > .venv/uv.lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.lock

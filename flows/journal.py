@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
+import re
 import subprocess
 from datetime import datetime
 from importlib.metadata import version
@@ -21,12 +24,15 @@ from tasks.models.model import Fitted, Model
 from tasks.records import Decision, Evaluation, Result, Rows, Search, Split, Story, Table, Trial, Verdict
 from tasks.registry import SETTINGS_FILE, Prior
 from tasks.reporting import write_report
+from tasks.sources.source import mask
 from tasks.splitting import sides
 from tasks.stage import Timing
 from tasks.tracking import Run, prefixed
 from tasks.validation import validation_page
 
 ANSWERED_BY = "evertune.answered_by"
+SECRET = re.compile(r"password|passwd|secret|token|credential|api_?key", re.IGNORECASE)
+log = logging.getLogger("evertune")
 
 
 class Journal:
@@ -36,7 +42,7 @@ class Journal:
         self, config: RetrainConfig, as_of: datetime, home: Home, run: Run, prior: Prior, timing: Timing, occasion: Occasion
     ) -> None:
         self.config, self.home, self.run, self.prior, self.timing = config, home, run, prior, timing
-        self.identity = ""
+        self.identity = self.metric = ""
         self.figures: dict[str, float] = {}  # written last: MLflow lists metrics in the order they came, and scores matter most
         self.result: dict[str, Any] = {
             "model": config.model_name,
@@ -47,7 +53,7 @@ class Journal:
         self.told: dict[str, Any] = {
             "description": config.description,
             "started": datetime.now(as_of.tzinfo),
-            "config": yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False),
+            "config": mask(yaml.safe_dump(_without_secrets(config.model_dump(mode="json", exclude_none=True)), sort_keys=False)),
             "champion": prior.champion,
             "trigger": occasion.trigger,
         }
@@ -61,17 +67,17 @@ class Journal:
         """Remember parts of the story that need no record of their own."""
         self.told |= told
 
-    def add_table(self, table: Table) -> None:
+    def add_table(self, table: Table, fresh: bool) -> None:
+        """`fresh`: what the same retrain came to before is neither answered again nor gone on with."""
         self.add(table=table, findings=table.findings)
         prior = [found.version if found else "-" for found in (self.prior.champion, self.prior.later)]
-        self.identity = _hash(self.config.model_name, table.digest, self.config.digest(), *prior)
+        self.identity = _hash(self.config.model_name, table.digest, self.config.digest(), *prior, *([self.run.id] if fresh else []))
         source = self.told["source"]
         self.run.data_set(source, table)
         self.run.tags({"evertune.identity": self.identity, "evertune.data_digest": table.digest, "evertune.source": source.location})
         self.figures |= {"data/rows": len(table.frame), "data/unlabelled": table.unlabelled, "data/after_cut": table.after_cut}
         self.figures |= {"data/rows_read": source.rows, "data/columns_read": source.columns, "data/bytes_read": source.bytes}
         self.run.json(table.expectations, "validation/great_expectations.json")
-        self.run.text(validation_page(table.findings, table.suspects), "validation/validation.html")
 
     def add_split(self, split: Split) -> None:
         self.add(split=split)
@@ -84,8 +90,7 @@ class Journal:
         self.run.tags({"evertune.tuning": "ran" if decision.tune else "skipped", "evertune.tune_reason": decision.reason})
 
     def record_trial(self, trial: Trial) -> None:
-        metric = self.config.metric or "loss"
-        self.run.trial(f"trial {trial.number:03d}", trial, metric)
+        self.run.trial(f"trial {trial.number:03d}", trial, self.metric)
 
     def add_search(self, search: Search) -> None:
         self.add(search=search)
@@ -118,10 +123,14 @@ class Journal:
         live = self.prior.later or self.prior.champion
         return live.version if live else None
 
-    def study(self, fresh: bool) -> tuple[str, str]:
+    def version_identity(self, model: Model) -> str:
+        """What a version is registered under: the same retrain that came to the same settings never registers a second one."""
+        return _hash(self.identity, json.dumps(model.model_dump(mode="json"), sort_keys=True))
+
+    def study(self) -> tuple[str, str]:
         """The study store's address and this search's name: the same retrain goes on with its own search."""
         url = os.environ.get("EVERTUNE_STUDIES_URL") or self.home.studies_url
-        return url, f"{self.config.model_name}-{self.identity}" + (f"-{self.run.id}" if fresh else "")
+        return url, f"{self.config.model_name}-{self.identity}"
 
     def version_tags(self, table: Table, rows: Rows, model: Model, evaluation: Evaluation) -> dict[str, Any]:
         """What a registered version says of itself, and what the next retrain starts from."""
@@ -150,6 +159,8 @@ class Journal:
             return None
         answered_by = first_hand[0].info.run_id
         earlier = mlflow.artifacts.load_dict(f"runs:/{answered_by}/summary.json")
+        if self.prior.champion and earlier["metric"].get("champion") is None:
+            return None  # the champion could not be scored then; perhaps it can be now
         self.run.tags({ANSWERED_BY: answered_by})
         self.result |= {key: earlier[key] for key in ("tuned", "tune_reason", "trials", "hyperparameters", "metric", "rows")}
         if earlier["verdict"] == "kept":
@@ -159,25 +170,32 @@ class Journal:
 
     def finish(self, verdict: Any, reason: str, version: str | None) -> Result:
         """The result, written wherever a user looks for it."""
-        self.result |= {"verdict": verdict, "reason": reason, "version": version}
-        result = self._report()
-        self.run.tags({"evertune.verdict": verdict, "evertune.reason": reason, "mlflow.note.content": _note(result)})
-        self.run.tags(
-            {"mlflow.runName": f"{self.config.name} {result.as_of} {verdict}", **({"evertune.version": version} if version else {})}
-        )
-        self.run.json(result.to_dict(), "summary.json")
-        return result
+        self.result |= {"verdict": verdict, "reason": reason, "version": version, "look": self.links.to_look()}
+        try:
+            name = f"{self.config.name} {self.result['as_of']} {verdict}"
+            self.run.tags({"evertune.verdict": verdict, "evertune.reason": reason, "mlflow.runName": name})
+            self.run.tags({"evertune.version": version} if version else {})
+            self._report()
+            result = self._result()
+            self.run.metrics(self.figures | prefixed("seconds", result.seconds))
+            self.run.tags({"mlflow.note.content": _note(result)})
+            self.run.json(result.to_dict(), "summary.json")
+        except Exception as error:  # the decision stands, and may be live; that it could not be written up must not undo it
+            log.error("the verdict %s stands, but could not be written up in full: %s", verdict, error, exc_info=error)
+        return self._result()
 
     def fail(self, error: EvertuneError) -> None:
         """The same for a run that ends in an error, which gets the summary too."""
         if isinstance(error, DataRejected):
             self.add(findings=error.findings)
-            self.run.text(validation_page(error.findings, ()), "validation/validation.html")
         error.summary = self.finish(error.verdict, str(error), self.live_version).to_dict()
 
-    def _report(self) -> Result:
+    def _report(self) -> None:
+        if self.told.get("findings"):
+            suspects = self.told["table"].suspects if "table" in self.told else ()
+            self.run.text(validation_page(self.told["findings"], suspects), "validation/validation.html")
         path = self.home.root / "reports" / f"{self.config.name}-{self.result['as_of'][:10]}-{self.run.id[:8]}.html"
-        self.result |= {"report": str(path), "look": self.links.to_look()}
+        self.result["report"] = str(path)
         report = write_report(Story(result=self._result(), **self.told))
         for name, drawing in report.plots.items():
             self.run.text(drawing, f"plots/{name}.svg")
@@ -186,9 +204,6 @@ class Journal:
         self.run.text(report.html, "report.html")
         self.run.text(report.markdown, "report.md")
         publish_markdown("report", report.markdown, f"What the retrain of {self.config.name} did, and why")
-        result = self._result()
-        self.run.metrics(self.figures | prefixed("seconds", result.seconds))
-        return result
 
     def _result(self) -> Result:
         seconds = dict(self.timing.seconds)
@@ -199,6 +214,15 @@ class Journal:
         if self.links.prefect:
             self.run.tags({"prefect.flow_run": self.links.prefect})
         publish_link("mlflow", self.links.mlflow, "The MLflow run" + (" (evertune ui serves it)" if self.links.embedded else ""))
+
+
+def _without_secrets(settings: Any) -> Any:
+    """Values under a key that says it holds a secret are not shown."""
+    if not isinstance(settings, dict):
+        return settings
+    return {
+        key: "***" if SECRET.search(str(key)) and isinstance(value, str) else _without_secrets(value) for key, value in settings.items()
+    }
 
 
 def _note(result: Result) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flows.claims import current_claim
 from flows.pages import MLFLOW_PORT, PREFECT_PORT
+from flows.preflight import without_user
 from flows.servers import LOOPBACK, PAGELESS
 from tasks.homes import Home
 from tasks.tracking import Run
@@ -34,6 +35,7 @@ def find_links(home: Home, run: Run, flow_run_id: str | None) -> Links:
     claim = current_claim(home)
     tracker_served, prefect_served = run.tracker.uri.startswith("http"), _prefect_pages()
     mlflow = run.tracker.uri if tracker_served else (claim and claim.mlflow) or f"http://{LOOPBACK}:{MLFLOW_PORT}"
+    mlflow, prefect_served = without_user(mlflow)[0], prefect_served and without_user(prefect_served)[0]
     prefect = prefect_served or (claim and claim.prefect) or f"http://{LOOPBACK}:{PREFECT_PORT}"
     return Links(
         mlflow=f"{mlflow.rstrip('/')}/#/experiments/{run.tracker.experiment}/runs/{run.id}?workflowType=machine_learning",

@@ -20,6 +20,7 @@ from configs.reading import read_config
 from configs.schema import RetrainConfig
 from flows.journal import Journal
 from flows.occasions import find_occasion
+from flows.preflight import check_services
 from tasks.deciding import decide_tuning, last_best, nothing_new
 from tasks.errors import EvertuneError, TrainingFailed
 from tasks.evaluation import Rival, evaluate_model
@@ -35,7 +36,7 @@ from tasks.registration import register_model
 from tasks.registry import Prior, champion_predictor, find_prior
 from tasks.splitting import split_table
 from tasks.stage import timed
-from tasks.tracking import connect, open_run
+from tasks.tracking import connect, open_run, service_fault
 from tasks.training import refit_model, train_model, train_stand_in
 from tasks.tuning import tune_model
 from tasks.validation import validate_table
@@ -44,7 +45,8 @@ from tasks.validation import validate_table
 def name_run() -> str:
     """`flights 2013-10-01`: the config's file and the date, before either is looked at."""
     given = flow_run.parameters
-    return f"{Path(given['config']).stem} {given.get('as_of') or flow_run.scheduled_start_time:%Y-%m-%d}"
+    instant = given.get("as_of") or flow_run.scheduled_start_time
+    return f"{Path(given['config']).stem} {datetime.fromisoformat(str(instant)):%Y-%m-%d}"
 
 
 @flow(name="retrain", flow_run_name=name_run, persist_result=False, validate_parameters=True)
@@ -80,16 +82,20 @@ def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: boo
     as_of = as_of or occasion.instant
     as_of = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
     home = Home.from_environment()
+    check_services()
     with timed() as timing:
         tracker = connect(home, config.name)
-        prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None)
         with open_run(tracker, f"{config.name} {as_of:%Y-%m-%d}", {"evertune.as_of": as_of.isoformat()}, timing) as run:
+            prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None)
             journal = Journal(config, as_of, home, run, prior, timing, occasion)
             try:
                 return _stages(config, as_of, prior, journal, force)
-            except EvertuneError as error:
-                journal.fail(error)
-                raise
+            except Exception as error:
+                foreseen = error if isinstance(error, EvertuneError) else service_fault(error)
+                if foreseen is None:
+                    raise
+                journal.fail(foreseen)
+                raise foreseen from error.__cause__ if foreseen is error else error
 
 
 def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journal, force: bool) -> Result:
@@ -98,7 +104,7 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
     journal.add(source=loaded.source)
     table = validate_table(loaded, config.table, config.validation, as_of, keep=config.kept_columns)
     del loaded  # the raw frame is the largest thing in memory
-    journal.add_table(table)
+    journal.add_table(table, fresh=force)
     if not force:
         if reason := nothing_new(table, config.digest(), champion):
             return journal.finish("unchanged", reason, journal.live_version)
@@ -110,6 +116,7 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
     metrics = tuple(
         find_metric(name, target.task).name for name in (*(config.metrics or DEFAULTS[target.task]), *config.gate.named_metrics)
     )
+    journal.metric = metric.name
     fitting = Fitting(target, metric, config.seed, config.usable_threads)
 
     split = split_table(table, config.split, config.label_delay, champion, config.gate.min_rows)
@@ -119,7 +126,7 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
     journal.add_decision(decision)
     if decision.tune:
         model, search = tune_model(
-            table, split, features, config.model, config.tuning, fitting, journal.study(force), journal.record_trial
+            table, split, features, config.model, config.tuning, fitting, journal.study(), journal.record_trial
         )  # fmt: skip
         journal.add_search(search)
     else:
@@ -138,9 +145,9 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
         return journal.finish("kept", verdict.reason, journal.live_version)
 
     rows = _all_rows(table, split, config)
-    final = refit_model(table, rows, features, model, fitting) if len(rows) > len(split.train) else fitted
+    final = fitted if np.array_equal(rows, split.train) else refit_model(table, rows, features, model, fitting)
     tags = journal.version_tags(table, rows, model, evaluation)
-    version = register_model(journal.run, final, table.frame.iloc[rows], config.model_name, journal.identity, tags, champion)
+    version = register_model(journal.run, final, table.frame.iloc[rows], config.model_name, journal.version_identity(model), tags, champion)
     return journal.finish("promoted", verdict.reason, version)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.errors import Conflict, TrainingFailed
+from tasks.errors import Conflict, ServiceUnavailable, TrainingFailed
 from tasks.models.model import Fitted
 from tasks.records import Champion, Floats, Target
 from tasks.serving import answer, category_text, read_dates
@@ -169,8 +169,8 @@ def promote(tracker: Tracker, name: str, version: str, before: Champion | None) 
         raise Conflict(
             f"the champion of {name} moved from v{before.version if before else '-'} to v{now} during this run; the alias was left alone"
         )
-    tracker.client.set_model_version_tag(name, version, "evertune.promoted", datetime.now(UTC).isoformat(timespec="seconds"))
     tracker.client.set_registered_model_alias(name, ALIAS, version)
+    tracker.client.set_model_version_tag(name, version, "evertune.promoted", datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def current_version(tracker: Tracker, name: str) -> str | None:
@@ -220,6 +220,10 @@ def _with_settings(tracker: Tracker, champion: Champion) -> Champion:
     try:
         settings = mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/{SETTINGS_FILE}")
     except (MlflowException, OSError) as error:
+        if not isinstance(error, FileNotFoundError) and "No such" not in str(error) and "not found" not in str(error).lower():
+            raise ServiceUnavailable(
+                f"the settings of champion v{champion.version} cannot be read: {str(error).splitlines()[0]}"
+            ) from error
         raise Conflict(
             f"champion v{champion.version} of {champion.name}: its run {champion.run_id} or the run's {SETTINGS_FILE} is gone "
             f"({str(error).splitlines()[0]}); point the alias {ALIAS!r} at another version"

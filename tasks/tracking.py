@@ -6,8 +6,9 @@ KILLED on a signal. Host, pid and start time are tags, so that a run whose proce
 
 from __future__ import annotations
 
-import getpass
+import errno
 import json
+import logging
 import math
 import os
 import platform
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 BATCH = 100
 LONGEST_TAG = 5000
 LONGEST_PARAMETER = 6000
+log = logging.getLogger("evertune")
 
 
 @dataclass(frozen=True)
@@ -145,23 +147,44 @@ def connect(home: Home, experiment: str) -> Tracker:
 def open_run(tracker: Tracker, name: str, tags: Mapping[str, Any], timing: Timing) -> Iterator[Run]:
     """A parent run around the body; however the body ends, the run ends with the status that says so."""
     owner = {"evertune.host": platform.node(), "evertune.pid": os.getpid(), "evertune.process_started": _process_started()}
-    owner |= {"mlflow.source.name": "evertune", "mlflow.source.type": "LOCAL", "mlflow.user": getpass.getuser()}
+    owner |= {"mlflow.source.name": "evertune", "mlflow.source.type": "LOCAL", "mlflow.user": os.environ.get("USER") or str(os.getuid())}
     created = tracker.client.create_run(
         tracker.experiment, run_name=name, tags={key: str(value) for key, value in {**owner, "evertune.kind": "retrain", **tags}.items()}
     )
     run = Run(tracker, created.info.run_id)
     try:
         yield run
-    except Exception as error:
+    except BaseException as error:  # signals and Prefect's cancellation too
         verdict = error.verdict if isinstance(error, EvertuneError) else "failed"
-        run.tags({"evertune.verdict": verdict, "failure.stage": timing.failed or "flow", "failure.message": error})
-        tracker.client.set_terminated(run.id, "FAILED")
-        raise
-    except BaseException as signal:  # Ctrl-C, SIGTERM, Prefect's cancellation
-        run.tags({"evertune.verdict": "failed", "failure.stage": timing.failed or "flow", "failure.message": type(signal).__name__})
-        tracker.client.set_terminated(run.id, "KILLED")
+        what = str(error) if isinstance(error, Exception) else type(error).__name__
+        _close(run, "FAILED" if isinstance(error, Exception) else "KILLED", verdict, timing.failed or "flow", what)
         raise
     tracker.client.set_terminated(run.id, "FINISHED")
+
+
+def _close(run: Run, status: str, verdict: str, stage: str, message: str) -> None:
+    """Say how it ended; when MLflow does not take it, the error that ended the run is still the one to be raised."""
+    try:
+        run.tags({"evertune.verdict": verdict, "failure.stage": stage, "failure.message": message})
+    except Exception as error:
+        log.error("MLflow run %s: its failure could not be noted: %s", run.id, error)
+    try:
+        run.client.set_terminated(run.id, status)
+    except Exception as error:
+        log.error("MLflow run %s could not be ended as %s: %s", run.id, status, error)
+
+
+def service_fault(error: Exception) -> ServiceUnavailable | None:
+    """The error as one of a service or the disk, if that is what it is; None for a bug."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    passing = isinstance(error, MlflowException) and error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+    study = type(error).__name__ == "StorageInternalError"  # Optuna's, which need not have been imported
+    disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+    if not (passing or study or disk or isinstance(error, OperationalError | InterfaceError | ConnectionError)):
+        return None
+    return ServiceUnavailable(f"a store failed in mid-run: {_without_secrets(str(error)).splitlines()[0]}; run again once it is back")
 
 
 def signature(inputs: pd.DataFrame, outputs: pd.DataFrame | None = None) -> ModelSignature:

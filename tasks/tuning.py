@@ -60,10 +60,12 @@ def tune_model(
     started = time.monotonic()
     folds = [_prepare(table, fold, features, model, fitting) for fold in split.folds]
     space = model.searched(fitting.target.task)
-    opened = _open_study(study, settings, fitting)
-    if not opened.trials:
+    opened = _open_study(study)
+    past = opened.get_trials(deepcopy=False)
+    trials = [_past_trial(trial) for trial in past if trial.state.name in ("COMPLETE", "PRUNED")]  # what failed may work now
+    opened.sampler = find_search(settings.search)(fitting.seed + len(past))  # the same seed would propose the same trials again
+    if not trials:
         opened.enqueue_trial(defaults(space))  # the family's own defaults come first, and are never pruned
-    trials = [_past_trial(trial) for trial in opened.get_trials(deepcopy=False) if trial.state.name in STATES]
     deadline = math.inf if settings.minutes is None else started + 60 * settings.minutes
     while not (stopped_by := _limit_reached(trials, settings, deadline, space)):
         if any(trial.state == "finished" for trial in trials):
@@ -88,7 +90,7 @@ def _prepare(table: Table, fold: Fold, features: Features, model: Model, fitting
     return PreparedFold(model.prepare(matrix(fitted, frame, encode(fitting.target, frame[column])), scored, fitting), scored)
 
 
-def _open_study(study: tuple[str, str], settings: TuningSettings, fitting: Fitting) -> Study:
+def _open_study(study: tuple[str, str]) -> Study:
     """The study of that name in its store; made if missing. Raises ServiceUnavailable when the store does not answer."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
@@ -100,7 +102,6 @@ def _open_study(study: tuple[str, str], settings: TuningSettings, fitting: Fitti
             storage=optuna.storages.RDBStorage(url),
             study_name=name,
             direction="minimize",
-            sampler=find_search(settings.search)(fitting.seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
             load_if_exists=True,
         )
@@ -124,7 +125,7 @@ def _run_trial(study: Study, space: Space, folds: list[PreparedFold], model: Mod
             values.append(value)
             rounds += [best_rounds] if best_rounds is not None else []
             asked.report(fitting.metric.loss(statistics.fmean(values)), step)
-            if prune and step + 1 < len(folds) and asked.number and asked.should_prune():
+            if prune and step + 1 < len(folds) and asked.should_prune():
                 state = TrialState.PRUNED
                 break
     except OutOfTime:

@@ -34,6 +34,12 @@ def small_table(days: int = 120, rows_a_day: int = 10, seed: int = 0, noise: flo
     return pd.concat(frames, ignore_index=True)
 
 
+def guarded_table(api_token: str) -> pd.DataFrame:
+    """A source that wants a secret."""
+    assert api_token
+    return small_table()
+
+
 def small_config(folder: Path, table: pd.DataFrame | None = None, **changes: Any) -> Path:
     """Write table and config; `changes` are top-level keys on top of a config that retrains in about a second."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -116,6 +116,13 @@ def test_every_fault_of_a_config_is_named_with_exit_code_2(config: Path) -> None
     assert "Traceback" not in done.stderr
 
 
+def test_a_password_on_the_command_line_is_refused_before_prefect_keeps_it(config: Path) -> None:
+    done = evertune("run", config, "--set", "source.url=postgresql://me:hunter2@127.0.0.1/db")
+    assert done.returncode == 2
+    assert "url_env" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
 def test_a_missing_config_is_exit_code_2_and_suggests_the_nearest() -> None:
     done = evertune("check", "configs/flight.yaml")
     assert done.returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -171,6 +172,44 @@ def test_a_promotion_that_was_taken_back_is_not_made_again(retrain_shop: Retrain
     assert again.verdict == "unchanged"
     assert "no longer the champion" in again.reason
     assert champion(client) == "1"
+
+
+def test_force_after_a_promotion_was_taken_back_registers_what_was_judged_now(retrain_shop: Retrain, client: MlflowClient) -> None:
+    retrain_shop(day=100)
+    retrain_shop(day=120)
+    client.set_registered_model_alias("shop", "champion", "1")
+    forced = retrain_shop(day=120, force=True)
+    assert (forced.verdict, forced.version, champion(client)) == ("promoted", "3", "3")
+    assert client.get_model_version("shop", "3").run_id == forced.mlflow_run_id
+
+
+def test_what_goes_live_is_fitted_on_the_newest_rows_although_they_are_fewer(retrain_shop: Retrain, client: MlflowClient) -> None:
+    many, few = small_table(rows_a_day=20), small_table(rows_a_day=4)
+    thinning = pd.concat([many[many["day"] < "2024-04-05"], few[few["day"] >= "2024-04-05"].assign(id=lambda frame: frame["id"] + 10_000)])
+    split = {"test": "20d", "folds": 2, "fold": "15d", "training_window": "40d"}
+    result = retrain_shop(table=thinning, split=split)
+    tags = client.get_model_version("shop", "1").tags
+    assert "refit" in result.seconds
+    assert int(tags["evertune.rows"]) < result.rows["train"]
+    assert tags["evertune.trained_through"].startswith("2024-04-29")
+
+
+def test_secrets_among_a_sources_arguments_stay_out_of_the_records(retrain_shop: Retrain, client: MlflowClient) -> None:
+    source = {"kind": "python", "function": "tests.small:guarded_table", "arguments": {"api_token": "hunter2"}}
+    result = retrain_shop(source=source)
+    record = mlflow.artifacts.load_text(f"runs:/{result.mlflow_run_id}/config.yaml")
+    assert "hunter2" not in record + Path(str(result.report)).read_text(encoding="utf-8")
+    assert "api_token" in record
+
+
+def test_a_report_that_cannot_be_written_does_not_undo_a_promotion(
+    retrain_shop: Retrain, client: MlflowClient, store: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    (store.root / "reports").write_text("a file where the folder should be")
+    result = retrain_shop()
+    assert (result.verdict, champion(client)) == ("promoted", "1")
+    assert runs(client)[0].data.tags["evertune.verdict"] == "promoted"
+    assert "could not be written up" in caplog.text
 
 
 def test_a_version_left_behind_before_the_alias_is_used_again(

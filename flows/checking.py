@@ -79,7 +79,7 @@ def _search(config: RetrainConfig, table: Table) -> dict[str, str]:
         return {"tuning": "never: the champion's hyperparameters, or the config's when there is none"}
     space = config.model.searched(table.columns.target.task)
     trials, minutes = config.tuning.trials, config.tuning.minutes
-    limits = [f"{trials} trials" if trials else "", f"{minutes:g} minutes" if minutes else ""]
+    limits = [f"{trials} trials" if trials else "", f"{minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""]
     most = f", at most {trials * config.split.folds:,} fits" if trials else ""
     return {
         "tuning": f"{config.tuning.search} over {len(space)} parameters, until {' or '.join(filter(None, limits))}{most}",

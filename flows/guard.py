@@ -16,7 +16,7 @@ import time
 from types import FrameType
 
 LOOK_SECONDS = 0.2
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Ended(BaseException):
@@ -25,10 +25,13 @@ class Ended(BaseException):
 
 def main(parent: int, grace: float, command: list[str]) -> int:
     """Run the command until it ends, SIGTERM comes or the parent is gone; its exit code."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # what the server leaves behind becomes ours to wait for
     signal.signal(signal.SIGTERM, end_now)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # not between the server's start and our knowing it
     server = subprocess.Popen(command, start_new_session=True, close_fds=False, preexec_fn=die_with_guard)  # noqa: S603
     os.closerange(3, 256)  # the listening socket: the server alone shall hold it, so that its death frees the port
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         while server.poll() is None and os.getppid() == parent:
             time.sleep(LOOK_SECONDS)
     except Ended:
@@ -48,6 +51,11 @@ def end_group(server: subprocess.Popen[bytes], grace: float) -> None:
         print(f"did not end within {grace:.0f} seconds: killed", file=sys.stderr)
     signal_group(server.pid, signal.SIGKILL)
     server.wait()
+    while True:  # a killed process is not gone at once
+        try:
+            os.waitpid(-server.pid, 0)
+        except ChildProcessError:
+            return
 
 
 def signal_group(group: int, number: int) -> None:
@@ -59,6 +67,7 @@ def signal_group(group: int, number: int) -> None:
 
 def die_with_guard() -> None:
     """In the server, before it starts: should somebody kill -9 the guard itself, the server gets a SIGTERM."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

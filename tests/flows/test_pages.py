@@ -138,7 +138,7 @@ def test_ctrl_c_while_the_servers_start_ends_them(ready: Home, program: Program)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=10)[0] == "Ended.\n"
     assert process.returncode == 0
-    assert gone(ready.root, seconds=0)
+    assert gone(ready.root, seconds=5)  # a server caught in the moment of its start is ended by its guard, which then sees us gone
 
 
 @pytest.mark.parametrize("server", ["prefect_server", "uvicorn"])

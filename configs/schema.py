@@ -24,8 +24,10 @@ from tasks.settings import (
     TableSettings,
     TuningSettings,
     ValidationSettings,
+    WeightSettings,
 )
 from tasks.sources import AnySource
+from tasks.spaces import Space
 
 NAMED = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"
 
@@ -61,6 +63,12 @@ class RetrainConfig(TableSettings):
     """How raw columns become what a model reads."""
     model: Annotated[AnyModel, BeforeValidator(_family_by_default)] = LightGBM()
     """The model family, its fixed hyperparameters and its search space; LightGBM when no family is named."""
+    alternatives: tuple[Annotated[AnyModel, BeforeValidator(_family_by_default)], ...] = ()
+    """Further families, searched under the same budget; the best of all is trained."""
+    weights: WeightSettings = WeightSettings()
+    """How much each training row counts."""
+    space: Space = {}
+    """Choices of processing to search beside the model's own: features.<key>, weights.<key>, use.<group of features.optional>."""
     metric: str | None = None
     """The metric that is tuned for and judged on; log_loss for classes, rmse for a regression when left out."""
     metrics: tuple[str, ...] = ()

@@ -11,9 +11,9 @@ from tasks.checks.expectations import check_expectations
 from tasks.checks.profiling import propose_expectations, render_expectations
 from tasks.loading import load_table
 from tasks.metrics import DEFAULTS, find_metric
-from tasks.models.spaces import describe
 from tasks.records import Columns, LoadedTable, Table
 from tasks.searches import find_search
+from tasks.spaces import describe
 from tasks.splitting import split_table
 from tasks.validation import validate_table
 

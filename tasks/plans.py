@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from tasks.records import Floats
+from tasks.records import Columns, Floats
 from tasks.serving import apply_plan, category_text, native_columns, native_names
-from tasks.settings import ColumnKind, DatePart
+from tasks.settings import ColumnKind, DatePart, FeatureSettings
 
 Encoding = Literal["native", "dense"]
 
@@ -75,6 +75,18 @@ class Features(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             counts[text] = counts.get(text, 0) + int(count)  # 7 and "7" in one column are one category
         kept = sorted((-count, text) for text, count in counts.items() if count >= self.rare)
         return [text for _, text in kept[: self.keep]]
+
+
+def plan_features(columns: Columns, settings: FeatureSettings, encoding: Encoding) -> Features:
+    """The unfitted transformer for these columns; `encoding` is what the model family reads.
+
+    native keeps categories as positions and missing values as NaN (trees), dense has one column a category and imputed,
+    scaled numbers (linear models, networks).
+    """
+    kinds = {name: kind for name, kind in columns.features.items() if name not in settings.left_out}
+    if columns.time is not None and settings.expand_time and columns.time not in settings.left_out:
+        kinds[columns.time] = "date"
+    return Features(kinds, encoding, settings.rare, settings.keep, settings.date_parts)
 
 
 def _sources(plan: dict[str, Any]) -> list[dict[str, Any]]:

@@ -171,21 +171,105 @@ class FeatureSettings(Settings):
     """What a date becomes. `age` is the days since 1970."""
     expand_time: bool = True
     """Whether the time column is expanded into date_parts too."""
+    optional: dict[str, tuple[str, ...]] = {}
+    """Groups of columns that may be left out: {weather: [temp, humid]}. `use.weather` under space has the search find out."""
+    without: tuple[str, ...] = ()
+    """Groups of `optional` that are left out."""
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Columns that are no features under these settings."""
+        return frozenset(column for group in self.without for column in self.optional.get(group, ()))
+
+
+class WeightSettings(Settings):
+    """How much each training row counts. Scores are never weighted: every scored row counts once."""
+
+    column: str | None = None
+    """A column of weights above 0 (it is no feature then)."""
+    half_life: Duration | None = None
+    """A row this much older than the newest training row counts half (tables with a time column)."""
+    balance: bool = False
+    """Classes count alike however rare: each row by the inverse of its class's share. Probabilities are then no longer calibrated."""
+
+
+class AutoSettings(Settings):
+    """When `tuning.when: auto` tunes although nothing forces it to."""
+
+    max_age: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(days=30)
+    """Tune when the last search is older than this (by the as-of dates)."""
+    drift: Fraction = 0.5
+    """Tune when more than this share of the columns drifted (population stability index above 0.25 since the last search)."""
+    probe: Annotated[int, Field(ge=1, le=200)] = 8
+    """Trials of the probe, which looks whether there is something to gain."""
+    confidence: Fraction = 0.9
+    """Tune when the probe's winner beats the incumbent on rows that did not choose it with this probability (paired bootstrap by day)."""
+
+
+class MemorySettings(Settings):
+    """What a search starts from: good settings of earlier retrains, scored again on today's folds before any is trusted."""
+
+    settings: Annotated[int, Field(ge=0, le=50)] = 5
+    """How many of them, the newest retrains' first; 0 starts cold."""
+    portfolio: bool = True
+    """Then the family's own few good and diverse settings, before the search proper."""
+    renamed: dict[str, str] = {}
+    """Parameters that were called otherwise in earlier configs: {old name: new name}."""
+
+
+Count = Annotated[int, Field(ge=1), BeforeValidator(refuse_bool)]
+Minutes = Annotated[float, Field(gt=0), BeforeValidator(refuse_bool)]
 
 
 class TuningSettings(Settings):
-    """The conditional branch: when it runs, how it searches, where it stops."""
+    """The conditional branch: when it runs, how it searches, where it stops. Limits may be combined: the first one reached ends the search."""
 
-    when: Literal["always", "never"] = "always"
-    """always re-tunes at each retrain; never trains with the champion's hyperparameters, or the config's when there is none."""
-    search: str = "tpe"
-    """How trials are proposed; see tasks/searches."""
-    trials: Annotated[int, Field(ge=1), BeforeValidator(refuse_bool)] | None = 50
+    when: Literal["always", "never", "auto"] = "always"
+    """always re-tunes at each retrain; never trains with the last best hyperparameters; auto tunes when a probe says that it pays."""
+    search: str = "auto"
+    """How trials are proposed: auto, tpe, gp, cma_es, random, quasi_random, grid, hyperband or halving."""
+    prune: Literal["auto", "racing", "median", "none"] = "auto"
+    """How a trial that is behind is ended early: racing compares it with the best one block by block (paired), median with all others."""
+    trials: Count | None = 50
     """Stop after this many trials; null for no such limit."""
-    minutes: Annotated[float, Field(gt=0)] | None = 10.0
-    """Stop after this long; null for no such limit."""
-    prune: bool = True
-    """End a trial between folds once it is clearly behind."""
+    minutes: Minutes | None = 10.0
+    """Stop after this long, the final fit's time reserved within it; null for no such limit. Hard: a hung trial is ended."""
+    failed_trials: Count | None = 20
+    """Stop once this many trials have failed."""
+    trial_minutes: Minutes | None = None
+    """End a trial that takes longer than this."""
+    trial_memory: Annotated[float, Field(gt=0)] | None = None
+    """End a trial whose process takes more than this many GB; a share of the free memory when left out."""
+    min_trials: Count = 1
+    """None of the rules below stops the search before this many trials."""
+    no_progress_trials: Count | None = None
+    """Stop when the best score has not improved for this many trials."""
+    no_progress_minutes: Minutes | None = None
+    """Stop when the best score has not improved for this long."""
+    target: float | None = None
+    """Stop when the metric reaches this value."""
+    convergence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Stop when the ten best trials lie within this share of the best score."""
+    on_all_failed: Literal["fail", "last_best"] = "fail"
+    """What happens when every trial failed: the run fails (the champion stays), or it trains with the last best hyperparameters."""
+    choice: Literal["one_se", "best"] = "one_se"
+    """one_se: the cheapest of the trials that cannot be told from the best one (paired, one standard error); best: the best mean."""
+    finalists: Annotated[int, Field(ge=1, le=20)] = 3
+    """How many of the best trials are kept for the next retrain, and reported."""
+    parallel: Count | None = None
+    """Trials side by side; as many as there are cores when left out, which the trials share out."""
+    executor: Literal["processes", "dask"] = "processes"
+    """Where trials run: processes of this machine, or a Dask cluster."""
+    dask: str | None = None
+    """The cluster's address, such as tcp://scheduler:8786."""
+    reproducible: bool = False
+    """Same seed, same trials and same result at any parallelism: trial n is proposed from the trials up to n - 8 alone. No limits in minutes."""
+    grid_points: Annotated[int, Field(ge=2, le=1000)] = 6
+    """Values that a grid takes from a range without steps."""
+    constraints: tuple[str, ...] = ()
+    """What must hold between parameters, such as `num_leaves <= 2 ** max_depth`; proposals that break one are not run."""
+    auto: AutoSettings = AutoSettings()
+    memory: MemorySettings = MemorySettings()
 
 
 class GateSettings(Settings):

@@ -15,11 +15,11 @@ from sklearn.base import clone
 from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.metrics import labels
 from tasks.models.model import Fitting, Matrix, Model, OutOfTime, matrix
-from tasks.models.spaces import Categorical, Space, defaults
 from tasks.plans import Features
 from tasks.records import Fold, Hyperparameters, Search, Split, Table, Trial
 from tasks.searches import find_search
 from tasks.settings import TuningSettings
+from tasks.spaces import Categorical, Space, defaults
 from tasks.stage import stage
 from tasks.targets import encode
 
@@ -70,7 +70,7 @@ def tune_model(
     while not (stopped_by := _limit_reached(trials, settings, deadline, space)):
         if any(trial.state == "finished" for trial in trials):
             fitting = replace(fitting, deadline=deadline)  # not before: whatever the limits, there is a model
-        trial = _run_trial(opened, space, folds, model, fitting, settings.prune)
+        trial = _run_trial(opened, space, folds, model, fitting, settings.prune != "none")
         trials.append(trial)
         record(trial)
     best = min(

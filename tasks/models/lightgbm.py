@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from tasks.models.model import Fitting, Matrix, Model, Native
-from tasks.models.spaces import Float, Int, Space
 from tasks.records import Floats
 from tasks.settings import Task
+from tasks.spaces import Float, Int, Space
 
 if TYPE_CHECKING:
     import lightgbm

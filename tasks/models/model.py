@@ -17,10 +17,10 @@ from pydantic import model_validator
 
 from tasks import serving
 from tasks.metrics import Metric
-from tasks.models.spaces import Space
 from tasks.plans import Encoding, Features
 from tasks.records import Floats, Hyperparameters, Target
 from tasks.settings import Settings, Task
+from tasks.spaces import Space
 from tasks.wording import did_you_mean
 
 
@@ -32,6 +32,8 @@ class Matrix:
     truth: Floats
     names: tuple[str, ...]
     categorical: tuple[int, ...]
+    weight: Floats | None = None
+    """How much each row counts in training, shape (rows,), mean 1; None when all count the same."""
 
 
 class OutOfTime(Exception):
@@ -67,6 +69,12 @@ class Native:
     save: Callable[[Path], None]
     rounds: int | None = None
     importance: Floats | None = None
+    valid_prediction: Floats | None = None
+    """Raw predictions of the rows an early stop watched, at the best round; None where the family does not have them for nothing."""
+    curve: Floats | None = None
+    """The metric that an early stop watched, by round, in its own direction; shape (rounds,)."""
+    size: float | None = None
+    """What it costs to answer: leaves, or coefficients; the same on every machine for the same model."""
 
 
 class Model(Settings):
@@ -107,6 +115,22 @@ class Model(Settings):
     @abstractmethod
     def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> Any:
         """What can be built once for a fold and shared by its trials, such as a binned data set."""
+
+    def prepared_by(self) -> Mapping[str, Any]:
+        """The settings that `prepare` depends on, JSON-ready: trials that share them share what was prepared."""
+        return {}
+
+    def store(self, prepared: Any, folder: Path) -> bool:
+        """Write what `prepare` built into a folder, for other processes; False where it has to be built again by each."""
+        return False
+
+    def restore(self, folder: Path, fitting: Fitting) -> Any:
+        """Read what `store` wrote."""
+        raise NotImplementedError(f"{self.identity} stores nothing")
+
+    def portfolio(self, task: Task) -> tuple[Hyperparameters, ...]:
+        """A few good and diverse settings for a search to start from; names that the space lacks are left out."""
+        return ()
 
     @abstractmethod
     def fit(self, prepared: Any, fitting: Fitting) -> Native:
@@ -181,6 +205,6 @@ class Fitted:
         return code
 
 
-def matrix(features: Features, frame: Any, truth: Floats) -> Matrix:
+def matrix(features: Features, frame: Any, truth: Floats, weight: Floats | None = None) -> Matrix:
     """Transform raw columns with fitted features."""
-    return Matrix(features.transform(frame), truth, features.names, features.categorical)
+    return Matrix(features.transform(frame), truth, features.names, features.categorical, weight)

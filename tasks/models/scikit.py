@@ -23,10 +23,10 @@ from pydantic import model_validator
 
 from tasks.errors import TrainingFailed
 from tasks.models.model import Fitting, Matrix, Model, Native
-from tasks.models.spaces import Categorical, Float, Int, Space
 from tasks.plans import Encoding
 from tasks.records import Floats
 from tasks.settings import Task
+from tasks.spaces import Categorical, Float, Int, Space
 from tasks.wording import did_you_mean
 
 log = logging.getLogger("evertune")

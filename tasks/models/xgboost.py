@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from tasks.models.model import Fitting, Matrix, Model, Native
-from tasks.models.spaces import Float, Int, Space
 from tasks.records import Floats
 from tasks.settings import Task
+from tasks.spaces import Float, Int, Space
 
 if TYPE_CHECKING:
     import xgboost

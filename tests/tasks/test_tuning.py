@@ -15,10 +15,10 @@ from tasks.features import build_features
 from tasks.metrics import METRICS
 from tasks.models.lightgbm import LightGBM
 from tasks.models.model import Fitting
-from tasks.models.spaces import Float, Int
 from tasks.plans import Features
 from tasks.records import Columns, Split, Table, Target, Trial
 from tasks.settings import FeatureSettings, SplitSettings, TuningSettings
+from tasks.spaces import Float, Int
 from tasks.splitting import split_table
 from tasks.tuning import tune_model
 from tests.small import small_table

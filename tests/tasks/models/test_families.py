@@ -25,11 +25,11 @@ from tasks.metrics import DEFAULTS, METRICS, score
 from tasks.models import AnyModel, parse_model
 from tasks.models.model import Fitted, Fitting, Matrix, Model, Native, matrix
 from tasks.models.scikit import Scikit
-from tasks.models.spaces import Categorical, defaults
 from tasks.plans import Encoding, Features
 from tasks.records import Columns, Floats, Scores, Target
 from tasks.serving import answer
 from tasks.settings import FeatureSettings, Task
+from tasks.spaces import Categorical, defaults
 from tasks.targets import encode
 
 FAMILIES: tuple[type[Model], ...] = typing.get_args(typing.get_args(AnyModel)[0])

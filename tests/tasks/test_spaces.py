@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tasks.models import parse_model
-from tasks.models.spaces import Categorical, Float, Int, Space, defaults, describe
 from tasks.settings import Settings
+from tasks.spaces import Categorical, Float, Int, Space, defaults, describe
 
 
 class Searched(Settings):

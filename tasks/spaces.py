@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,8 @@ class _Range(Settings):
     """Search on a logarithmic scale."""
     default: float | None = None
     """Where the first trial starts."""
+    when: dict[str, tuple[Scalar, ...]] = {}
+    """Searched only while each of these other parameters has one of these values: {booster: [dart]}."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -51,6 +53,8 @@ class Categorical(Settings):
     choices: Annotated[tuple[Scalar, ...], Field(min_length=1)]
     default: Scalar | None = None
     """Where the first trial starts."""
+    when: dict[str, tuple[Scalar, ...]] = {}
+    """Searched only while each of these other parameters has one of these values: {booster: [dart]}."""
 
     @model_validator(mode="after")
     def _among_choices(self) -> Self:
@@ -73,3 +77,43 @@ def describe(parameter: Parameter) -> str:
     if isinstance(parameter, Categorical):
         return "one of " + ", ".join(map(str, parameter.choices))
     return f"{parameter.type} {parameter.low:g}..{parameter.high:g}" + (", log" if parameter.log else "")
+
+
+def suggest(trial: Any, space: Space) -> Hyperparameters:
+    """Ask an Optuna trial for a value of every parameter that is active, in the space's order."""
+    chosen: Hyperparameters = {}
+    for name, parameter in space.items():
+        if not all(chosen.get(other) in values for other, values in parameter.when.items()):
+            continue
+        if isinstance(parameter, Categorical):
+            chosen[name] = trial.suggest_categorical(name, parameter.choices)
+        elif parameter.type == "int":
+            chosen[name] = trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
+        else:
+            chosen[name] = trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
+    return chosen
+
+
+def internal(space: Space, values: Hyperparameters) -> Hyperparameters:
+    """Values as a study holds them, for Optuna's enqueue_trial; what the space does not have is left out."""
+    return {name: value for name, value in values.items() if name in space}
+
+
+def combinations(space: Space, points: int) -> int:
+    """How many settings a grid over the space has, `points` values to a range without steps."""
+    raise NotImplementedError
+
+
+def grid(space: Space, points: int) -> dict[str, list[Scalar]]:
+    """Every parameter's values on the grid."""
+    raise NotImplementedError
+
+
+def broken(constraints: tuple[str, ...], values: Hyperparameters) -> str | None:
+    """The first constraint that does not hold for these values; None when all do."""
+    raise NotImplementedError
+
+
+def fit_value(parameter: Parameter, value: Scalar) -> tuple[Scalar | None, str]:
+    """An earlier retrain's value as one of today's parameter, and what had to be done to it: "", clipped, rounded, defaulted."""
+    raise NotImplementedError

@@ -1,0 +1,123 @@
+"""What an executor is: jobs go in, outcomes come out, and no outcome can take the search down with it.
+
+A job is one fit scored on one fold, a pure function of the workload and itself: it may run anywhere, and again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.records import Columns, Fold, FoldScore
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Everything that the jobs of a search share. It is sent to workers once, and pickled on its way.
+
+    `frame` holds the columns that features, target and weights need, in time order; folds are row positions in it;
+    `blocks` has for each fold the block of each scored row: whole numbers from 0, shape (scored rows,).
+    """
+
+    frame: pd.DataFrame
+    columns: Columns
+    expand_time: bool
+    folds: tuple[Fold, ...]
+    blocks: tuple[NDArray[np.int64], ...]
+    metric: str
+    seed: int
+    threads: int = 1
+    """Threads of one fit."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Score a recipe on a fold. `share` below 1 trains on the newest part of the fold's training rows only."""
+
+    trial: int
+    fold: int
+    recipe: dict[str, Any]
+    """As `tasks.models.recipes.Recipe.to_json` wrote it."""
+    share: float = 1.0
+
+
+Kind = Literal["raised", "died", "slow", "memory", "lost", "ended"]
+"""raised: the library said no. died: its process crashed (segmentation fault, abort). slow, memory: it broke a limit of one
+trial and was ended. lost: its worker went away through no fault of its own, twice. ended: we asked for it."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job has no score; `text` is for the report, such as `died of SIGSEGV` or `took more than 2 GB`."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A job that is over, one way or the other. `seconds` is wall time in the worker, preparation included."""
+
+    job: Job
+    score: FoldScore | None = None
+    failure: Failure | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """What one trial may take: seconds over all its folds, and bytes of its process."""
+
+    seconds: float | None = None
+    bytes: int | None = None
+
+
+@dataclass
+class Executor(ABC):
+    """Runs jobs on `capacity` workers. Not thread-safe: one thread submits and waits.
+
+    `start` may be called long before there is a workload, so that workers import while data is still being read.
+    """
+
+    capacity: int
+    limits: JobLimits = field(default_factory=JobLimits)
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to start the workers; returns at once. Raises ServiceUnavailable for a cluster that does not answer."""
+
+    @abstractmethod
+    def load(self, workload: Workload) -> None:
+        """Hand the workload over; jobs submitted from now on are about it. Raises ServiceUnavailable, or OSError for a full disk."""
+
+    @abstractmethod
+    def submit(self, job: Job) -> None:
+        """Queue a job. More than `capacity` may be waiting; they start in the order they were submitted."""
+
+    @abstractmethod
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Outcomes that have come in, at least one unless `seconds` pass first (0: only look). Never raises for a job's sake."""
+
+    @abstractmethod
+    def end(self, trial: int) -> None:
+        """End this trial's job now, running or queued; its outcome comes as a failure of kind `ended`. Takes at most a second."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all workers and remove what they wrote; safe to call twice. No process is left behind, at most two seconds later."""
+
+    @property
+    @abstractmethod
+    def pending(self) -> int:
+        """Jobs submitted whose outcome has not been returned."""
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

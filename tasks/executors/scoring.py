@@ -1,0 +1,110 @@
+"""One job, carried out: the pure part, the same in every worker."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.executors.executor import Job, Workload
+from tasks.metrics import METRICS, labels
+from tasks.models.model import Fitting, Matrix, Model, Native, matrix
+from tasks.models.recipes import Recipe, read_recipe
+from tasks.plans import Features, plan_features
+from tasks.records import Floats, FoldScore
+from tasks.targets import encode
+from tasks.weights import weigh
+
+CURVE_POINTS = 60
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A fold ready to be fitted again and again: what all its trials share is built once."""
+
+    train: Any
+    valid: Matrix
+    rows: int
+
+
+class Bench:
+    """What a worker keeps between jobs: the workload, and the folds it has prepared (the last few of them).
+
+    `store` is a folder that workers of one machine share: a fold prepared by one is read by the others.
+    """
+
+    def __init__(self, workload: Workload, store: Path | None = None, keep: int = 12) -> None:
+        self.workload, self.store, self.keep = workload, store, keep
+        self._prepared: OrderedDict[str, Prepared] = OrderedDict()
+
+    def score(self, job: Job) -> FoldScore:
+        """Fit and score. Raises whatever the library raises; ArithmeticError for a score that is no finite number."""
+        began = time.perf_counter()
+        work = self.workload
+        recipe = read_recipe(job.recipe)
+        metric = METRICS[work.metric]
+        fitting = Fitting(work.columns.target, metric, work.seed, work.threads)
+        prepared = self._fold(recipe, job, fitting)
+        fit_began = time.perf_counter()
+        native = recipe.model.fit(prepared.train, fitting)
+        fit_seconds = time.perf_counter() - fit_began
+        prediction = native.valid_prediction if native.valid_prediction is not None else native.predict(prepared.valid.values)
+        answer = labels(prediction) if metric.decides else prediction
+        value = metric.measure(prepared.valid.truth, answer)
+        if not math.isfinite(value):
+            raise ArithmeticError(f"{metric.name} is {value}, not a finite number")
+        return FoldScore(
+            fold=job.fold,
+            share=job.share,
+            value=value,
+            blocks=_by_block(metric.measure, prepared.valid.truth, answer, work.blocks[job.fold]),
+            rows=prepared.rows,
+            rounds=native.rounds,
+            size=native.size,
+            fit_seconds=fit_seconds,
+            seconds=time.perf_counter() - began,
+            curve=_thinned(native),
+        )
+
+    def _fold(self, recipe: Recipe, job: Job, fitting: Fitting) -> Prepared:
+        raise NotImplementedError  # by the executors' owner: memory first, then `store`, then built
+
+
+def _by_block(measure: Callable[[Floats, Floats], float], truth: Floats, answer: Floats, blocks: Any) -> tuple[float, ...]:
+    """The metric on each block; NaN where a block's rows do not define it."""
+    order = np.argsort(blocks, kind="stable")
+    edges = np.flatnonzero(np.diff(blocks[order])) + 1
+    values = []
+    for rows in np.split(order, edges):
+        try:
+            values.append(float(measure(truth[rows], answer[rows])))
+        except ValueError:  # scikit-learn's word for a metric that these rows do not define
+            values.append(math.nan)
+    return tuple(values)
+
+
+def _thinned(native: Native) -> tuple[tuple[int, float], ...]:
+    """At most CURVE_POINTS points of the learning curve, evenly spread, the last one among them."""
+    curve = native.curve
+    if curve is None or not len(curve):
+        return ()
+    at = np.unique(np.linspace(0, len(curve) - 1, CURVE_POINTS).round().astype(int))
+    return tuple((int(k) + 1, float(curve[k])) for k in at)
+
+
+def build_fold(workload: Workload, recipe: Recipe, job: Job, fitting: Fitting) -> tuple[Matrix, Matrix]:
+    """A fold's training and scored rows as matrices: features are fitted on the training rows alone."""
+    fold, target = workload.folds[job.fold], workload.columns.target
+    train = fold.train[len(fold.train) - max(1, round(job.share * len(fold.train))) :]
+    frame, held_out = workload.frame.iloc[train], workload.frame.iloc[fold.valid]
+    model: Model = recipe.model
+    features: Features = plan_features(workload.columns, recipe.features, model.encoding).fit(frame)
+    truth = encode(target, frame[target.column])
+    weight = weigh(recipe.weights, frame, truth, workload.columns)
+    return matrix(features, frame, truth, weight), matrix(features, held_out, encode(target, held_out[target.column]))

@@ -222,7 +222,7 @@ Minutes = Annotated[float, Field(gt=0), BeforeValidator(refuse_bool)]
 
 
 class TuningSettings(Settings):
-    """The conditional branch: when it runs, how it searches, where it stops. Limits may be combined: the first one reached ends the search."""
+    """The conditional branch: when it runs, how it searches, where it stops. Of several limits the first one reached ends the search."""
 
     when: Literal["always", "never", "auto"] = "always"
     """always re-tunes at each retrain; never trains with the last best hyperparameters; auto tunes when a probe says that it pays."""
@@ -263,7 +263,7 @@ class TuningSettings(Settings):
     dask: str | None = None
     """The cluster's address, such as tcp://scheduler:8786."""
     reproducible: bool = False
-    """Same seed, same trials and same result at any parallelism: trial n is proposed from the trials up to n - 8 alone. No limits in minutes."""
+    """Same seed, same trials, same result at any parallelism: trial n is proposed from trials up to n - 8 alone. No limits in minutes."""
     grid_points: Annotated[int, Field(ge=2, le=1000)] = 6
     """Values that a grid takes from a range without steps."""
     constraints: tuple[str, ...] = ()

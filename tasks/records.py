@@ -185,6 +185,8 @@ class FoldScore:
     curve: tuple[tuple[int, float], ...] = ()
     peak_mb: float = 0.0
     worker: str = ""
+    started: float = 0.0
+    """Seconds after the search began; the timeline's. Set by the search, since no worker knows."""
 
 
 State = Literal["finished", "pruned", "failed"]
@@ -242,6 +244,10 @@ class Search:
     """Wall time times workers: what could have been inside training."""
     resumed: int = 0
     """Trials that an earlier process of the same retrain had finished."""
+    limits: tuple[str, ...] = ()
+    """Every limit that was set, in words, such as `50 trials` and `10 minutes`."""
+    space: dict[str, Any] = field(default_factory=dict)
+    """The search space as JSON: a parameter's name in the study -> its settings."""
 
     def count(self, state: str) -> int:
         return sum(trial.state == state for trial in self.trials)
@@ -373,6 +379,8 @@ class Story:
     """What set the run off, such as `by hand` or `schedule nightly`; empty when nobody knows."""
     undo: str = ""
     """The command that puts the champion back that was live before; empty where there is none."""
+    earlier: tuple[dict[str, Any], ...] = ()
+    """The memory of earlier retrains as their runs wrote it down, the oldest first; see tasks.reports.history."""
 
 
 @dataclass(frozen=True)

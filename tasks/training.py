@@ -8,12 +8,16 @@ from tasks.errors import EvertuneError, TrainingFailed
 from tasks.models.model import Fitted, Fitting, Model, matrix
 from tasks.plans import Features
 from tasks.records import Rows, Table
+from tasks.settings import WeightSettings
 from tasks.stage import stage
 from tasks.targets import encode
+from tasks.weights import weigh
+
+EVEN = WeightSettings()
 
 
 @stage("train")
-def train_model(table: Table, rows: Rows, features: Features, model: Model, fitting: Fitting) -> Fitted:
+def train_model(table: Table, rows: Rows, features: Features, model: Model, fitting: Fitting, weights: WeightSettings = EVEN) -> Fitted:
     """Fit features and model on these rows alone; the rounds it took are among the hyperparameters of what comes out.
 
     Raises TrainingFailed with the library's own words.
@@ -22,7 +26,8 @@ def train_model(table: Table, rows: Rows, features: Features, model: Model, fitt
     truth = encode(fitting.target, frame[fitting.target.column])
     try:
         fresh: Features = clone(features).fit(frame)
-        native = model.fit(model.prepare(matrix(fresh, frame, truth), None, fitting), fitting)
+        train = matrix(fresh, frame, truth, weigh(weights, frame, truth, table.columns))
+        native = model.fit(model.prepare(train, None, fitting), fitting)
     except EvertuneError:
         raise
     except MemoryError:

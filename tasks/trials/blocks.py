@@ -1,0 +1,31 @@
+"""Blocks of scored rows: what paired differences are taken over. A day, where there is time; a slice, where there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.records import Fold, Rows, Table
+
+FEWEST, MOST, SLICES = 8, 60, 20
+
+
+def block_rows(table: Table, fold: Fold) -> NDArray[np.int64]:
+    """The block of each scored row, whole numbers from 0 without a gap, shape (scored rows,).
+
+    Rows of a day are alike (the same weather, the same strike), so days are drawn whole. Over MOST days go together in
+    even runs; under FEWEST say too little about noise, and even slices of the rows in time order take their place.
+    """
+    if table.columns.time is not None:
+        days = _days(table.frame[table.columns.time].iloc[fold.valid])
+        count = int(days[-1]) + 1
+        if count >= FEWEST:
+            return days if count <= MOST else days * MOST // count
+    return np.arange(len(fold.valid)) * min(SLICES, len(fold.valid)) // max(len(fold.valid), 1)
+
+
+def _days(times: pd.Series) -> Rows:
+    """Days with a row, numbered from 0; the rows are in time order."""
+    days = times.dt.floor("D").to_numpy()
+    return np.concatenate([[0], np.cumsum(days[1:] != days[:-1])]).astype(np.int64)

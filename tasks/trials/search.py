@@ -1,0 +1,219 @@
+"""The search: proposals go to workers, scores come back, until a limit is reached. One thread, no fit of its own."""
+
+from __future__ import annotations
+
+import logging
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tasks.executors.executor import Executor, Failure, Job, Outcome
+from tasks.metrics import Metric
+from tasks.models.recipes import Candidates
+from tasks.records import Hyperparameters, State, Trial
+from tasks.settings import TuningSettings
+from tasks.trials.limits import reached
+from tasks.trials.studies import Proposal, Proposer
+
+WINDOW = 8
+"""In reproducible mode trial n is asked for once trials up to n - WINDOW are told; the most trials that can run side by side then."""
+LOOK_SECONDS = 0.5
+CUT = "cut short by the end of the search"
+log = logging.getLogger("evertune")
+
+Step = tuple[int, float]
+"""A fold's position, and the share of its training rows."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a search stands, for whoever shows its progress. Times in seconds."""
+
+    trials: tuple[Trial, ...]
+    running: int
+    best: Trial | None
+    elapsed: float
+    left: float | None
+    """Until the limit of time; None without one."""
+    most: int | None
+    """The limit of trials; None without one."""
+
+
+@dataclass
+class _Running:
+    proposal: Proposal
+    steps: Iterator[Step]
+    started: float
+    seconds: float = 0.0
+    over: Trial | None = None
+
+
+class TrialLoop:
+    """Runs trials until told to stop; may be called again to go on with the same search.
+
+    `steps` are the fits of one trial in order, `deadline(trials)` the monotonic instant at which everything is ended,
+    `written` is handed each trial that is over, with what the store keeps of it.
+    """
+
+    def __init__(
+        self,
+        proposer: Proposer,
+        executor: Executor,
+        candidates: Candidates,
+        steps: tuple[Step, ...],
+        metric: Metric,
+        settings: TuningSettings,
+        written: Callable[[object, Trial], None],
+        shown: Callable[[Standing], None],
+        started: float,
+    ) -> None:
+        self._proposer, self._executor, self._candidates = proposer, executor, candidates
+        self._steps, self._metric, self._settings = steps, metric, settings
+        self._written, self._shown, self._started = written, shown, started
+        self._running: dict[int, _Running] = {}
+        self._waiting: dict[int, _Running] = {}  # over, but not told yet: reproducible mode tells in the order of numbers
+        self._next_told = 0
+        self._spent = False
+        self.trials: list[Trial] = []
+        self.partial: list[Trial] = []
+        """Trials that the end of the search cut short, with the folds they were scored on."""
+
+    def resume(self, trials: list[Trial]) -> None:
+        """Count trials of an earlier process."""
+        self.trials += trials
+        self._next_told = len(trials)
+
+    def run(self, deadline: Callable[[], float], most: int | None = None) -> str:
+        """Run until a limit is reached; which one, in words. `most` trials at most, on top of the settings' own limits.
+
+        What runs at a limit of trials is waited for; at every other one it is ended.
+        """
+        while True:
+            now = time.monotonic()
+            if why := self._over(deadline(), now, most):
+                self._end_running()
+                return why
+            self._submit(most)
+            if not self._running:
+                return "every combination of the grid" if self._spent else self._over(deadline(), now, most)
+            for outcome in self._executor.wait(max(0.0, min(LOOK_SECONDS, deadline() - now))):
+                self._take(outcome)
+            self._show(deadline())
+
+    @property
+    def best(self) -> Trial | None:
+        finished = (trial for trial in self.trials if trial.state == "finished")
+        return min(finished, key=lambda trial: self._metric.loss(trial.value or 0.0), default=None)
+
+    def _over(self, deadline: float, now: float, most: int | None) -> str:
+        if now >= deadline:
+            minutes = self._settings.minutes
+            return f"{minutes:g} minute" + ("" if minutes == 1 else "s") if minutes else "the limit of time"
+        if most is not None and len(self.trials) >= most:
+            return f"{most} trials"
+        return reached(self._settings, self.trials, self._metric, now - self._started)
+
+    def _submit(self, most: int | None) -> None:
+        """Keep every worker busy; one job more than there are workers waits, so that none waits for a proposal."""
+        room = WINDOW if self._settings.reproducible else self._executor.capacity + 1
+        most_of_all = min((limit for limit in (most, self._settings.trials) if limit is not None), default=math.inf)
+        while not self._spent and len(self._running) + len(self._waiting) < room:
+            if len(self.trials) + len(self._running) + len(self._waiting) >= most_of_all:
+                return
+            if (proposal := self._proposer.propose()) is None:
+                self._spent = True
+                return
+            running = _Running(proposal, iter(self._steps), time.monotonic())
+            self._running[proposal.number] = running
+            self._next_job(running)
+            if not self._candidates.space:
+                self._spent = True  # there is nothing to choose: one trial says everything
+                return
+
+    def _next_job(self, running: _Running) -> bool:
+        """Submit the trial's next fit; False when it has had them all."""
+        if (step := next(running.steps, None)) is None:
+            return False
+        proposal = running.proposal
+        recipe = self._candidates.recipe(proposal.family, proposal.choices).to_json()
+        self._executor.submit(Job(proposal.number, step[0], recipe, step[1]))
+        return True
+
+    def _take(self, outcome: Outcome) -> None:
+        running = self._running.get(outcome.job.trial)
+        if running is None:
+            return  # of a trial that was ended in the meantime
+        running.seconds += outcome.seconds
+        if outcome.score is None:
+            failure = outcome.failure or Failure("raised", "no reason was given")
+            self._finish(running, "pruned" if failure.kind == "ended" else "failed", failure.text)
+            return
+        if self._proposer.hopeless(running.proposal, outcome.score) and len(running.proposal.scores) < len(self._steps):
+            self._finish(running, "pruned", "")
+        elif not self._next_job(running):
+            self._finish(running, "finished", "")
+
+    def _finish(self, running: _Running, state: State, error: str) -> None:
+        number = running.proposal.number
+        if state == "failed":
+            log.warning("trial %d failed: %s", number, error)
+        del self._running[number]
+        running.over = self._trial(running, state, error)
+        self._waiting[number] = running
+        ready = sorted(self._waiting) if not self._settings.reproducible else []
+        while self._settings.reproducible and self._next_told + len(ready) in self._waiting:
+            ready.append(self._next_told + len(ready))
+        for number in ready:
+            self._tell(self._waiting.pop(number))
+        self._next_told += len(ready)
+
+    def _tell(self, running: _Running) -> None:
+        trial = running.over
+        assert trial is not None
+        loss = None if trial.value is None else self._metric.loss(trial.value)
+        frozen = self._proposer.tell(running.proposal, trial.state, loss)
+        if trial.error == CUT:
+            self.partial.append(trial)  # it says nothing about its settings, and is not counted
+            return
+        self.trials.append(trial)
+        self._written(frozen, trial)
+
+    def _trial(self, running: _Running, state: State, error: str) -> Trial:
+        proposal, whole = running.proposal, [score for score in proposal.scores if score.share == 1]
+        model = self._candidates.recipe(proposal.family, proposal.choices).model
+        settled: Hyperparameters = {**model.hyperparameters}
+        rounds = [score.rounds for score in whole if score.rounds is not None]
+        if model.rounds_name and rounds:
+            settled[model.rounds_name] = round(statistics.median(rounds))
+        values = tuple(score.value for score in whole)
+        return Trial(
+            number=proposal.number,
+            state=state,
+            hyperparameters=settled,
+            value=statistics.fmean(values) if state == "finished" else None,
+            fold_values=values,
+            seconds=running.seconds,
+            error=error,
+            family=proposal.family,
+            choices=proposal.choices,
+            origin=proposal.origin,
+            scores=tuple(whole),
+            started=running.started - self._started,
+        )
+
+    def _end_running(self) -> None:
+        """End what still runs: its trials are cut short, which is no judgement on them."""
+        for number, running in list(self._running.items()):
+            self._executor.end(number)
+            del self._running[number]
+            running.over = self._trial(running, "pruned", CUT)
+            self._waiting[number] = running
+        for number in sorted(self._waiting):
+            self._tell(self._waiting.pop(number))
+
+    def _show(self, deadline: float) -> None:
+        now = time.monotonic()
+        left = None if math.isinf(deadline) else max(0.0, deadline - now)
+        self._shown(Standing(tuple(self.trials), len(self._running), self.best, now - self._started, left, self._settings.trials))

@@ -1,0 +1,88 @@
+"""The store of studies: an Optuna database where trials that are over are kept, for a search that is gone on with.
+
+The search itself runs on a study in memory, which proposes in milliseconds; a trial is written here once, when it is
+over. What was running when a process died was never here, so it is simply run again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import ServiceUnavailable
+from tasks.records import FoldScore, Trial
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+STATES = {"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+
+
+class Store:
+    """One study in its database; made if missing. Raises ServiceUnavailable when the database does not answer."""
+
+    def __init__(self, url: str, name: str) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._url, self.name = url, name
+        self._study = self._open()
+
+    def past(self) -> list[tuple[FrozenTrial, Trial]]:
+        """Trials that an earlier process of the same search finished or pruned; what failed may work now, and is left out."""
+        with _told():
+            stored = self._study.get_trials(deepcopy=False)
+        return [(frozen, read_trial(frozen.user_attrs)) for frozen in stored if frozen.state.name in ("COMPLETE", "PRUNED")]
+
+    def add(self, frozen: FrozenTrial, trial: Trial) -> None:
+        """Write one trial that is over. Raises ServiceUnavailable, after having opened the database anew once."""
+        import optuna
+
+        written = optuna.trial.create_trial(
+            state=optuna.trial.TrialState[STATES[trial.state]],
+            value=frozen.value if trial.state == "finished" else None,
+            params=frozen.params,
+            distributions=frozen.distributions,
+            user_attrs={"trial": json.dumps(asdict(trial))},
+        )
+        try:
+            self._study.add_trial(written)
+        except Exception:  # a server that was restarted left this connection dead
+            self._study = self._open()
+            with _told():
+                self._study.add_trial(written)
+
+    def _open(self) -> Study:
+        import optuna
+
+        with _told():
+            return optuna.create_study(
+                storage=optuna.storages.RDBStorage(self._url), study_name=self.name, direction="minimize", load_if_exists=True
+            )
+
+
+def read_trial(attributes: dict[str, Any]) -> Trial:
+    """A trial as `Store.add` wrote it."""
+    told = json.loads(attributes["trial"])
+    scores = tuple(_read_score(score) for score in told.pop("scores"))
+    return Trial(**{**told, "fold_values": tuple(told["fold_values"]), "scores": scores})
+
+
+def _read_score(told: dict[str, Any]) -> FoldScore:
+    return FoldScore(**{**told, "blocks": tuple(told["blocks"]), "curve": tuple(map(tuple, told["curve"]))})
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A database that does not answer is a service that is not there."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        raise ServiceUnavailable(f"the study store cannot be used: {str(error).splitlines()[0]}") from error

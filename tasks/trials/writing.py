@@ -1,0 +1,60 @@
+"""The writer: what a search records, written beside it by one thread, so that no fit waits for a disk or a server."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from tasks.records import Trial
+
+Sink = Callable[[Trial], None]
+TRY_SECONDS = 60.0
+log = logging.getLogger("evertune")
+
+
+class Writer:
+    """Hands each trial to every sink, in order. A sink that fails is tried again for a minute and then given up.
+
+    The search goes on without it: `close` raises what it failed with, once everything else is written.
+    """
+
+    def __init__(self, sinks: dict[str, Sink], passing: Callable[[Exception], bool], try_seconds: float = TRY_SECONDS) -> None:
+        """`passing` says whether an error may go away by itself, like that of a server that restarts."""
+        self._sinks, self._passing, self._try_seconds = sinks, passing, try_seconds
+        self._waiting: queue.Queue[Trial | None] = queue.Queue()
+        self._failed: dict[str, Exception] = {}
+        self._thread = threading.Thread(target=self._write, name="evertune-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, trial: Trial) -> None:
+        self._waiting.put(trial)
+
+    def close(self) -> None:
+        """Wait until everything is written. Raises the first error of a sink that was given up."""
+        self._waiting.put(None)
+        self._thread.join()
+        for error in self._failed.values():
+            raise error
+
+    def _write(self) -> None:
+        while (trial := self._waiting.get()) is not None:
+            for name, sink in self._sinks.items():
+                if name not in self._failed:
+                    self._try(name, sink, trial)
+
+    def _try(self, name: str, sink: Sink, trial: Trial) -> None:
+        deadline, pause = time.monotonic() + self._try_seconds, 0.5
+        while True:
+            try:
+                return sink(trial)
+            except Exception as error:
+                if not self._passing(error) or time.monotonic() + pause > deadline:
+                    log.error("trial %d could not be written to %s, nor will those after it be: %s", trial.number, name, error)
+                    self._failed[name] = error
+                    return None
+                log.warning("trial %d: %s does not answer (%s), tried again", trial.number, name, str(error).splitlines()[0])
+            time.sleep(pause)
+            pause = min(2 * pause, 8.0)

@@ -23,6 +23,7 @@ from tasks.settings import TuningSettings
 from tasks.spaces import grid
 from tasks.trials.blocks import block_rows
 from tasks.trials.choice import choose
+from tasks.trials.memory import Start
 from tasks.trials.noise import count_rows
 from tasks.trials.search import WINDOW, Standing, Step, TrialLoop
 from tasks.trials.stores import Store
@@ -45,14 +46,6 @@ class FinalFit:
     rows: int
     fits: int
     threads: int
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a search starts from: settings to try first, each with its origin, and what became of those of earlier retrains."""
-
-    points: tuple[tuple[str, Hyperparameters], ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,11 @@ def refuse_bool(value: object) -> object:
     return value
 
 
+def split_words(value: object) -> object:
+    """`"weekday hour"` -> ("weekday", "hour"): a list that one choice of a search can name."""
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -52,7 +57,7 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*[smhdw]$", "examples": ["12h", "30d"]}),
 ]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Task = Literal["binary", "multiclass", "regression"]
+Task = Literal["binary", "multiclass", "regression", "ranking"]
 ColumnKind = Literal["number", "category", "date", "ignore"]
 Severity = Literal["critical", "warning", "info"]
 Scalar = bool | int | float | str
@@ -167,8 +172,8 @@ class FeatureSettings(Settings):
     """Categories with fewer training rows than this share one value, which unseen ones get too."""
     keep: Annotated[int, Field(ge=2, le=100_000)] = 1000
     """A category keeps at most this many values, the most frequent ones."""
-    date_parts: tuple[DatePart, ...] = ("month", "weekday", "hour")
-    """What a date becomes. `age` is the days since 1970."""
+    date_parts: Annotated[tuple[DatePart, ...], BeforeValidator(split_words)] = ("month", "weekday", "hour")
+    """What a date becomes. `age` is the days since 1970. One text such as `weekday hour` will do, as a choice under `space`."""
     expand_time: bool = True
     """Whether the time column is expanded into date_parts too."""
     optional: dict[str, tuple[str, ...]] = {}

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
+from tasks.errors import TrainingFailed
 from tasks.models.model import Fitting, Matrix, Model, Native
-from tasks.records import Floats
+from tasks.models.objectives import AnyObjective
+from tasks.models.rounds import UNTUNED_ROUNDS, Boosted, Watched, boost, by_query, straight
+from tasks.records import Floats, Hyperparameters
 from tasks.settings import Task
 from tasks.spaces import Float, Int, Space
 
 if TYPE_CHECKING:
     import lightgbm
 
-OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}
-WATCHED = {
-    "log_loss": {"binary": "binary_logloss", "multiclass": "multi_logloss"},
-    "roc_auc": {"binary": "auc", "multiclass": "auc_mu"},
-    "average_precision": {"binary": "average_precision"},
-    "rmse": {"regression": "rmse"},
-    "mae": {"regression": "l1"},
-    "mape": {"regression": "mape"},
-}
-FALLBACK: dict[Task, str] = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "rmse"}
-
-
-UNTUNED_ROUNDS = 200
+OBJECTIVES: dict[Task, str] = {"binary": "binary", "multiclass": "multiclass", "regression": "regression", "ranking": "lambdarank"}
+KINDS = {
+    "squared": "regression", "absolute": "regression_l1", "quantile": "quantile", "poisson": "poisson", "huber": "huber",
+    "gamma": "gamma", "tweedie": "tweedie",
+}  # fmt: skip
+"""Our names of a regression's objectives -> LightGBM's."""
 CONFIG_KEYS = {
     "max_bin": "model.max_bin",
     "early_stopping_round": "model.early_stopping_rounds",
@@ -44,6 +42,32 @@ BINNING = frozenset({
     "max_bin_by_feature", "min_data_in_bin", "pre_partition", "two_round", "use_missing", "zero_as_missing",
 })  # fmt: skip
 """Parameters that LightGBM's Dataset is built with: they may be fixed, not searched."""
+PORTFOLIO: tuple[Hyperparameters, ...] = (
+    {"learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 100, "feature_fraction": 0.7, "bagging_fraction": 0.9, "lambda_l2": 1.0},
+    {
+        "learning_rate": 0.05,
+        "num_leaves": 63,
+        "min_data_in_leaf": 100,
+        "feature_fraction": 0.6,
+        "bagging_fraction": 0.8,
+        "cat_smooth": 50.0,
+    },
+    {"learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": 50, "feature_fraction": 0.8, "bagging_fraction": 0.8, "lambda_l2": 5.0},
+    {"learning_rate": 0.05, "num_leaves": 127, "min_data_in_leaf": 300, "feature_fraction": 0.5, "bagging_fraction": 0.7, "cat_l2": 30.0},
+    {"learning_rate": 0.2, "num_leaves": 7, "min_data_in_leaf": 20, "feature_fraction": 0.9, "bagging_fraction": 1.0, "lambda_l2": 10.0},
+    {"learning_rate": 0.03, "num_leaves": 31, "min_data_in_leaf": 20, "feature_fraction": 0.5, "bagging_fraction": 0.6, "lambda_l1": 1.0},
+    {"learning_rate": 0.1, "num_leaves": 63, "min_data_in_leaf": 500, "feature_fraction": 0.8, "bagging_fraction": 0.9, "lambda_l2": 20.0},
+)
+"""Good on other tables and unlike each other; the rest of the space stays at its defaults."""
+
+
+@dataclass(frozen=True)
+class Binned:
+    """A fold's rows in LightGBM's bins, shared by its trials."""
+
+    train: lightgbm.Dataset
+    valid: lightgbm.Dataset | None = None
+    watched: Watched | None = None
 
 
 class LightGBM(Model):
@@ -56,6 +80,8 @@ class LightGBM(Model):
     """A fold stops after this many rounds without a gain on its own validation rows."""
     max_bin: Annotated[int, Field(ge=2, le=65535)] = 255
     """Bins a feature; a property of the binned data, so fixed within a search."""
+    objective: AnyObjective | None = None
+    """What a regression is trained to predict: squared (the default), absolute, {kind: quantile, alpha: 0.9}, poisson, huber, ..."""
 
     requirements: ClassVar[tuple[str, ...]] = ("lightgbm", "numpy", "pandas")
     rounds_name: ClassVar[str | None] = "num_iterations"
@@ -64,6 +90,12 @@ class LightGBM(Model):
     def _bins_are_not_searched(self) -> Self:
         if fixed := BINNING & set(self.space):
             raise ValueError(f"space.{min(fixed)}: is a property of the binned data, which all trials share; fix it under hyperparameters")
+        return self
+
+    @model_validator(mode="after")
+    def _one_objective(self) -> Self:
+        if self.objective is not None and "objective" in {**self.hyperparameters, **self.space}:
+            raise ValueError("objective: is given under hyperparameters or space too; leave it out there")
         return self
 
     def parameters(self) -> frozenset[str]:
@@ -84,45 +116,102 @@ class LightGBM(Model):
             "lambda_l1": Float(low=1e-3, high=10.0, log=True, default=1e-3),
             "lambda_l2": Float(low=1e-3, high=30.0, log=True, default=1e-3),
             "cat_smooth": Float(low=1.0, high=100.0, log=True, default=10.0),
+            "cat_l2": Float(low=1.0, high=100.0, log=True, default=10.0),
         }
 
-    def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> tuple[lightgbm.Dataset, lightgbm.Dataset | None]:
+    def portfolio(self, task: Task) -> tuple[Hyperparameters, ...]:
+        return PORTFOLIO
+
+    def unfit_for(self, task: Task) -> str:
+        return self.objective.unfit_for(task) if self.objective else ""
+
+    def unfit_for_truth(self, truth: Floats) -> str:
+        return self.objective.unfit_for_truth(truth) if self.objective else ""
+
+    def default_metric(self, task: Task) -> str:
+        return self.objective.metric if self.objective else super().default_metric(task)
+
+    def prepared_by(self) -> dict[str, Any]:
+        return {"max_bin": self.max_bin} | {name: value for name, value in self.hyperparameters.items() if name in BINNING}
+
+    def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> Binned:
         import lightgbm
 
-        chosen = {name: value for name, value in self.hyperparameters.items() if name in BINNING}
-        bins = {"max_bin": self.max_bin, "feature_pre_filter": False, "num_threads": fitting.threads, "verbosity": -1, **chosen}
-        alike: dict[str, Any] = {"categorical_feature": list(train.categorical), "params": bins}
-        binned = lightgbm.Dataset(train.values, train.truth, **alike).construct()
-        return binned, None if valid is None else lightgbm.Dataset(valid.values, valid.truth, reference=binned, **alike).construct()
+        if reason := self.unfit_for(fitting.target.task) or self.unfit_for_truth(train.truth):
+            raise TrainingFailed(f"model: {reason}")
+        rows, sizes, _ = by_query(train)
+        alike: dict[str, Any] = {"categorical_feature": list(train.categorical), "params": self._bins(fitting)}
+        binned = lightgbm.Dataset(rows.values, rows.truth, weight=rows.weight, group=sizes, **alike).construct()
+        if valid is None:
+            return Binned(binned)
+        rows, sizes, order = by_query(valid)
+        held_out = lightgbm.Dataset(rows.values, rows.truth, reference=binned, group=sizes, **alike).construct()
+        return Binned(binned, held_out, Watched(rows.truth, rows.query, order))
 
-    def fit(self, prepared: Any, fitting: Fitting) -> Native:
+    def store(self, prepared: Binned, folder: Path) -> bool:
+        if prepared.valid is None or prepared.watched is None or self.hyperparameters.get("linear_tree"):
+            return False  # linear trees read the raw values, which the file does not hold
+        prepared.train.save_binary(folder / "train.bin")
+        prepared.valid.save_binary(folder / "valid.bin")
+        watched = prepared.watched
+        np.savez(folder / "watched.npz", **{name: rows for name, rows in vars(watched).items() if rows is not None})
+        return True
+
+    def restore(self, folder: Path, fitting: Fitting) -> Binned:
         import lightgbm
 
-        train, valid = prepared
-        chosen = dict(self.hyperparameters)
-        given = chosen.pop("num_iterations", None)
-        params: dict[str, Any] = self._fixed(fitting) | chosen
-        if valid is None or given is not None:
-            best = UNTUNED_ROUNDS if given is None else int(given)
-            booster = lightgbm.train(params, train, num_boost_round=best, callbacks=[fitting.watch_clock])
-        else:
-            stop = lightgbm.early_stopping(self.early_stopping_rounds, first_metric_only=True, verbose=False)
-            watched: dict[str, Any] = {"valid_sets": [valid], "callbacks": [stop, fitting.watch_clock]}
-            booster = lightgbm.train(params, train, num_boost_round=self.max_rounds, **watched)
-            best = booster.best_iteration
+        bins = self._bins(fitting)
+        train = lightgbm.Dataset(folder / "train.bin", params=bins).construct()
+        valid = lightgbm.Dataset(folder / "valid.bin", params=bins, reference=train).construct()
+        with np.load(folder / "watched.npz") as rows:
+            return Binned(train, valid, Watched(**rows))
+
+    def fit(self, prepared: Binned, fitting: Fitting) -> Native:
+        import lightgbm
+
+        booster = lightgbm.Booster(self._fixed(fitting) | self._chosen(), prepared.train)
+        boosted = self._boost(booster, prepared, fitting)
+        rounds, early = boosted.rounds, boosted.curve is not None
+        splits = booster.feature_importance("split", iteration=rounds).sum()
         return Native(
-            predict=lambda values: booster.predict(values, num_iteration=best, num_threads=fitting.threads),
-            save=lambda folder: _save(booster, best, folder),
-            rounds=best,
-            importance=booster.feature_importance("gain", iteration=best),
+            predict=lambda values: booster.predict(values, num_iteration=rounds, num_threads=fitting.threads),
+            save=lambda folder: _save(booster, rounds, folder),
+            rounds=rounds,
+            importance=None if early else booster.feature_importance("gain", iteration=rounds),
+            valid_prediction=boosted.prediction,
+            curve=boosted.curve,
+            size=float(splits + rounds * booster.num_model_per_iteration()),  # a tree has one leaf more than it has splits
         )
+
+    def _boost(self, booster: lightgbm.Booster, prepared: Binned, fitting: Fitting) -> Boosted:
+        """All rounds that are given, or else as many as the watched rows call for."""
+
+        def update() -> int:
+            booster.update()
+            return int(booster.current_iteration())
+
+        given = self.hyperparameters.get("num_iterations")
+        if prepared.valid is None or prepared.watched is None:
+            return Boosted(straight(update, fitting, UNTUNED_ROUNDS if given is None else int(given)))
+        booster.add_valid(prepared.valid, "valid")
+        answers = functools.partial(_answer, booster)
+        if given is not None:
+            return Boosted(straight(update, fitting, int(given)), prepared.watched.as_given(answers()).copy())
+        whole = self.hyperparameters.get("boosting") == "dart"
+        return boost(update, answers, prepared.watched, fitting, self.max_rounds, self.early_stopping_rounds, whole)
+
+    def _bins(self, fitting: Fitting) -> dict[str, Any]:
+        return {"feature_pre_filter": False, "num_threads": fitting.threads, "verbosity": -1, **self.prepared_by()}
+
+    def _chosen(self) -> dict[str, Any]:
+        return {name: value for name, value in self.hyperparameters.items() if name != self.rounds_name}
 
     def _fixed(self, fitting: Fitting) -> dict[str, Any]:
         task = fitting.target.task
         fixed: dict[str, Any] = {
             "objective": OBJECTIVES[task],
             "bagging_freq": 1,  # without it bagging_fraction says nothing
-            "metric": WATCHED.get(fitting.metric.name, {}).get(task, FALLBACK[task]),
+            "metric": "None",  # the loop measures
             "max_bin": self.max_bin,
             "feature_pre_filter": False,
             "num_threads": fitting.threads,
@@ -131,6 +220,9 @@ class LightGBM(Model):
             "force_col_wise": True,
             "verbosity": -1,
         }
+        if self.objective:
+            own = {"alpha": self.objective.alpha or self.objective.delta, "tweedie_variance_power": self.objective.power}
+            fixed |= {"objective": KINDS[self.objective.kind], **{name: value for name, value in own.items() if value is not None}}
         return fixed | ({"num_class": len(fitting.target.classes)} if task == "multiclass" else {})
 
     @staticmethod
@@ -149,6 +241,18 @@ def _second_names() -> dict[str, list[str]]:
     from lightgbm.basic import _ConfigAliases
 
     return {first: [name for name in names if name != first] for first, names in _ConfigAliases._get_all_param_aliases().items()}
+
+
+def _answer(booster: lightgbm.Booster) -> Floats:
+    """The raw prediction of the watched rows so far: LightGBM keeps it up to date, and tells it to a metric of one's own."""
+    told: list[Floats] = []
+
+    def read(prediction: Floats, _: Any) -> tuple[str, float, bool]:
+        told.append(prediction)
+        return "none", 0.0, False
+
+    booster.eval_valid(read)
+    return told[0]
 
 
 def _save(booster: lightgbm.Booster, rounds: int, folder: Path) -> None:

@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Self
 from pydantic import model_validator
 
 from tasks import serving
-from tasks.metrics import Metric
+from tasks.metrics import DEFAULTS, Metric
 from tasks.plans import Encoding, Features
-from tasks.records import Floats, Hyperparameters, Target
+from tasks.records import Floats, Hyperparameters, Rows, Target
 from tasks.settings import Settings, Task
 from tasks.spaces import Space
 from tasks.wording import did_you_mean
@@ -34,6 +34,8 @@ class Matrix:
     categorical: tuple[int, ...]
     weight: Floats | None = None
     """How much each row counts in training, shape (rows,), mean 1; None when all count the same."""
+    query: Rows | None = None
+    """A ranking's rows: which of them are ranked together, a whole number a query, shape (rows,), in any order."""
 
 
 class OutOfTime(Exception):
@@ -42,7 +44,7 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True)
 class Fitting:
-    """What one fit is asked for beside its data; an early stop watches `metric`, or what the library has nearest to it."""
+    """What one fit is asked for beside its data; an early stop watches `metric` itself."""
 
     target: Target
     metric: Metric
@@ -62,7 +64,8 @@ class Native:
     """A fitted family: `predict` maps a matrix to raw predictions, `save` writes its own files into a folder.
 
     `rounds` is the number of boosting rounds it has, by an early stop the best one; None for families without rounds.
-    `importance` is a feature's gain, one number a column of the matrix; None where a family has no such thing.
+    `importance` is a feature's gain, one number a column of the matrix; None where a family has no such thing, and
+    after a fit that stopped early: nobody asks a trial for it.
     """
 
     predict: Callable[[Floats], Floats]
@@ -91,6 +94,9 @@ class Model(Settings):
     rounds_name: ClassVar[str | None] = None
     """The hyperparameter that counts boosting rounds, for families that stop early; where it is given, nothing stops early."""
 
+    rounds_growth: ClassVar[float] = 0.5
+    """The final fit has more rows than a fold, by a factor f; its rounds are the folds' median times f to this power."""
+
     @property
     def identity(self) -> str:
         """What hyperparameters belong to: those of another family, or estimator, mean nothing here."""
@@ -111,6 +117,18 @@ class Model(Settings):
     def unfit_for(self, task: Task) -> str:
         """Why this model cannot do that task; empty when it can."""
         return ""
+
+    def unfit_for_weights(self) -> str:
+        """Why rows cannot count differently in this model's training; empty when they can."""
+        return ""
+
+    def unfit_for_truth(self, truth: Floats) -> str:
+        """Why this model cannot learn these values of the target, such as counts below 0; empty when it can."""
+        return ""
+
+    def default_metric(self, task: Task) -> str:
+        """What is tuned for and judged on when the config names no metric: it follows what the model is trained to predict."""
+        return DEFAULTS[task][0]
 
     @abstractmethod
     def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> Any:
@@ -205,6 +223,6 @@ class Fitted:
         return code
 
 
-def matrix(features: Features, frame: Any, truth: Floats, weight: Floats | None = None) -> Matrix:
+def matrix(features: Features, frame: Any, truth: Floats, weight: Floats | None = None, query: Rows | None = None) -> Matrix:
     """Transform raw columns with fitted features."""
-    return Matrix(features.transform(frame), truth, features.names, features.categorical, weight)
+    return Matrix(features.transform(frame), truth, features.names, features.categorical, weight, query)

@@ -22,9 +22,10 @@ import numpy as np
 from pydantic import model_validator
 
 from tasks.errors import TrainingFailed
+from tasks.metrics import pinball
 from tasks.models.model import Fitting, Matrix, Model, Native
 from tasks.plans import Encoding
-from tasks.records import Floats
+from tasks.records import Floats, Hyperparameters
 from tasks.settings import Task
 from tasks.spaces import Categorical, Float, Int, Space
 from tasks.wording import did_you_mean
@@ -68,6 +69,25 @@ UNFIT = {
     "SelfTrainingClassifier": "wraps another estimator, which a config cannot name",
 }
 """Estimators that cannot work here -> why."""
+FORESTS: tuple[Hyperparameters, ...] = (
+    {"n_estimators": 200, "max_features": 0.3, "min_samples_leaf": 5},
+    {"n_estimators": 200, "max_features": 0.6, "min_samples_leaf": 20},
+    {"n_estimators": 300, "max_features": 0.2, "min_samples_leaf": 1},
+)
+PORTFOLIOS: dict[str, tuple[Hyperparameters, ...]] = {
+    **dict.fromkeys(("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor"), FORESTS),
+    **dict.fromkeys(
+        ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
+        (
+            {"learning_rate": 0.1, "max_leaf_nodes": 15, "min_samples_leaf": 50, "l2_regularization": 1.0},
+            {"learning_rate": 0.05, "max_leaf_nodes": 63, "min_samples_leaf": 100, "l2_regularization": 5.0},
+            {"learning_rate": 0.2, "max_leaf_nodes": 7, "min_samples_leaf": 20, "l2_regularization": 0.1},
+        ),
+    ),
+}
+"""Good on other tables and unlike each other; the rest of the space stays at its defaults."""
+LOSSES = {"absolute_error": "mae", "poisson": "poisson_deviance"}
+"""What scikit-learn calls a regression's loss or criterion -> the metric that it is best at."""
 
 
 class Scikit(Model):
@@ -116,12 +136,35 @@ class Scikit(Model):
         from sklearn.base import ClassifierMixin
 
         kind = "classifier" if issubclass(_estimators()[self.estimator], ClassifierMixin) else "regressor"
+        if task == "ranking":
+            return f"{self.estimator} cannot learn a ranking; lightgbm and xgboost can"
         wanted = "regressor" if task == "regression" else "classifier"
         return "" if kind == wanted else f"{self.estimator} is a {kind}, a {task} task needs a {wanted}"
+
+    def unfit_for_weights(self) -> str:
+        from sklearn.utils.validation import has_fit_parameter
+
+        takes = has_fit_parameter(_estimators()[self.estimator], "sample_weight")
+        return "" if takes else f"{self.estimator} cannot weigh rows: its fit takes no sample_weight; leave weights out, or take another"
+
+    def default_metric(self, task: Task) -> str:
+        loss = self.hyperparameters.get("loss", self.hyperparameters.get("criterion"))
+        if self.estimator == "QuantileRegressor" or loss == "quantile":  # `alpha` is gradient boosting's word for it
+            other = 0.9 if self.estimator == "GradientBoostingRegressor" else 0.5
+            named = "alpha" if self.estimator == "GradientBoostingRegressor" else "quantile"
+            return pinball(float(self.hyperparameters.get(named, other)))
+        if self.estimator == "PoissonRegressor":
+            return LOSSES["poisson"]
+        return LOSSES.get(str(loss), super().default_metric(task))
+
+    def portfolio(self, task: Task) -> tuple[Hyperparameters, ...]:
+        return PORTFOLIOS.get(self.estimator, ())
 
     def prepare(self, train: Matrix, valid: Matrix | None, fitting: Fitting) -> Matrix:
         if reason := self.unfit_for(fitting.target.task):
             raise TrainingFailed(f"model.estimator: {reason}")
+        if train.weight is not None and (reason := self.unfit_for_weights()):
+            raise TrainingFailed(f"weights: {reason}")
         return train
 
     def fit(self, prepared: Matrix, fitting: Fitting) -> Native:
@@ -130,10 +173,12 @@ class Scikit(Model):
             estimator = _estimators()[self.estimator](**seed, **self.hyperparameters)
             if fitting.target.classes and not hasattr(estimator, "predict_proba"):
                 estimator = _calibrated(estimator, prepared.truth)
-            estimator.fit(prepared.values, prepared.truth)
+            weights = {} if prepared.weight is None else {"sample_weight": prepared.weight}
+            estimator.fit(prepared.values, prepared.truth, **weights)
         answers = raw_answers(estimator, len(fitting.target.classes))
         # one job: forests add up their trees' answers in whatever order threads finish, which the last digits show
-        return Native(predict=_threads(fitting.threads, jobs=1)(answers), save=lambda folder: _save(estimator, folder))
+        predict = _threads(fitting.threads, jobs=1)(answers)
+        return Native(predict=predict, save=lambda folder: _save(estimator, folder), size=_size(estimator))
 
     @staticmethod
     def load_native(folder: str) -> Callable[[Floats], Floats]:
@@ -195,6 +240,21 @@ def _calibrated(estimator: Any, truth: Floats) -> Any:
 
     rarest = int(np.unique_counts(truth).counts.min())
     return CalibratedClassifierCV(estimator, ensemble=False, cv=min(5, max(2, rarest)))
+
+
+def _size(estimator: Any) -> float | None:
+    """Leaves of all trees, or coefficients; None for estimators that have neither."""
+    if hasattr(estimator, "calibrated_classifiers_"):
+        return _size(estimator.calibrated_classifiers_[0].estimator)
+    if hasattr(estimator, "_predictors"):  # histogram boosting has no public word for its trees
+        return float(sum(tree.get_n_leaf_nodes() for trees in estimator._predictors for tree in trees))
+    if hasattr(estimator, "estimators_"):
+        sizes = [_size(tree) for tree in np.ravel(estimator.estimators_)]
+        return None if None in sizes else float(sum(size for size in sizes if size is not None))
+    if hasattr(estimator, "get_n_leaves"):
+        return float(estimator.get_n_leaves())
+    coefficients = getattr(estimator, "coef_", None)
+    return float(np.size(coefficients) + np.size(getattr(estimator, "intercept_", ()))) if isinstance(coefficients, np.ndarray) else None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.preprocessing import label_binarize
 
 from tasks.errors import ConfigError
-from tasks.metrics import DEFAULTS, METRICS, Metric, find_metric, labels, score
+from tasks.metrics import DEFAULTS, METRICS, Metric, find_metric, labels, pinball, score
 from tasks.records import Floats
 from tasks.settings import Task
 
@@ -25,13 +25,34 @@ def rows_of(task: Task, seed: int, count: int = 200) -> tuple[Floats, Floats]:
     """Truth and an imperfect prediction, in the shapes that metrics take; every class is there."""
     random = np.random.default_rng(seed)
     if task == "regression":
-        truth = random.normal(3, 10, count)
-        return truth, truth + random.normal(0, 5, count)
+        truth = random.gamma(2, 5, count)
+        return truth, truth * random.uniform(0.5, 1.5, count)
+    if task == "ranking":
+        truth = random.integers(0, 4, count).astype(np.float64)
+        truth[:2] = [3, 0]
+        return truth, truth + random.normal(0, 2, count).round(1)
     truth = random.permutation(np.arange(count) % (2 if task == "binary" else CLASSES)).astype(np.float64)
     if task == "binary":
         return truth, np.clip(0.3 * truth + random.uniform(0, 0.7, count), 0, 1)
     raw = random.uniform(0, 1, (count, CLASSES)) + 0.5 * np.eye(CLASSES)[truth.astype(int)]
     return truth, raw / raw.sum(axis=1, keepdims=True)
+
+
+def queries(count: int = 200) -> Any:
+    """Four queries of rows that do not stand side by side."""
+    return np.arange(count) % 4
+
+
+def mean_over_queries(first: int | None) -> Callable[[Floats, Floats], float]:
+    def measure(truth: Floats, prediction: Floats) -> float:
+        each = [(2.0 ** truth[queries(len(truth)) == k] - 1, prediction[queries(len(truth)) == k]) for k in range(4)]
+        return float(np.mean([oracle.ndcg_score([gain], [scores], k=first) for gain, scores in each if gain.any()]))
+
+    return measure
+
+
+def scored(name: str, truth: Floats, prediction: Floats) -> float:
+    return score((name,), truth, prediction, queries(len(truth)))[name]
 
 
 def perfect(task: Task, truth: Floats) -> Floats:
@@ -61,6 +82,11 @@ ORACLES: dict[str, Callable[[Floats, Floats], float]] = {
     "mae": lambda t, p: float(np.mean(np.abs(t - p))),
     "median_absolute_error": lambda t, p: float(np.median(np.abs(t - p))),
     "mape": lambda t, p: float(np.mean(np.abs((t - p) / t))),
+    "poisson_deviance": oracle.mean_poisson_deviance,
+    "pinball_at_0.5": lambda t, p: oracle.mean_pinball_loss(t, p, alpha=0.5),
+    "ndcg": mean_over_queries(None),
+    "ndcg_at_5": mean_over_queries(5),
+    "ndcg_at_10": mean_over_queries(10),
     "r2": lambda t, p: 1 - float(np.sum((t - p) ** 2) / np.sum((t - t.mean()) ** 2)),
 }
 
@@ -73,7 +99,56 @@ def test_every_metric_has_an_oracle() -> None:
 @pytest.mark.parametrize(("metric", "task"), CASES)
 def test_a_metric_agrees_with_its_oracle(metric: Metric, task: Task, seed: int) -> None:
     truth, prediction = rows_of(task, seed)
-    assert score((metric.name,), truth, prediction)[metric.name] == pytest.approx(ORACLES[metric.name](truth, prediction), rel=1e-9)
+    assert scored(metric.name, truth, prediction) == pytest.approx(ORACLES[metric.name](truth, prediction), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "task"), [("roc_auc", "binary"), ("average_precision", "binary"), ("ndcg", "ranking"), ("ndcg_at_5", "ranking")]
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_of_one_score_count_as_they_would_in_any_order(name: str, task: Task, seed: int) -> None:
+    truth, prediction = rows_of(task, seed)
+    coarse = prediction.round(1 if task == "binary" else 0)
+    assert scored(name, truth, coarse) == pytest.approx(ORACLES[name](truth, coarse), rel=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.5, 0.9])
+def test_a_quantile_is_judged_by_its_own_pinball_loss(alpha: float) -> None:
+    truth, prediction = rows_of("regression", 0)
+    metric = find_metric(pinball(alpha), "regression")
+    assert metric.name in METRICS
+    assert metric.measure(truth, prediction) == pytest.approx(oracle.mean_pinball_loss(truth, prediction, alpha=alpha))
+
+
+@pytest.mark.parametrize(
+    "name", ["pinball", "pinball@0.9", "pinball_at_1.5", "pinball_at_0.90", "pinball_at_nan", "ndcg@5", "ndcg_at_0", "ndcg_at_05"]
+)
+def test_a_metric_whose_number_is_none_is_told_how_it_is_written(name: str) -> None:
+    assert name not in METRICS
+    with pytest.raises(ConfigError, match=f"no metric is called '{name}'; write "):
+        find_metric(name)
+
+
+def test_the_first_rows_that_count_may_be_any_number() -> None:
+    truth, prediction = rows_of("ranking", 0)
+    assert scored("ndcg_at_3", truth, prediction) == pytest.approx(mean_over_queries(3)(truth, prediction))
+
+
+def test_a_ranking_cannot_be_judged_without_its_queries() -> None:
+    with pytest.raises(ValueError, match="ndcg is a mean over queries, and the rows come without theirs"):
+        score(("ndcg",), *rows_of("ranking", 0))
+
+
+def test_queries_without_a_relevant_row_say_nothing() -> None:
+    truth, prediction = rows_of("ranking", 0)
+    alone = np.where(queries() == 0, truth, 0.0)
+    assert scored("ndcg", alone, prediction) == pytest.approx(oracle.ndcg_score([2 ** truth[::4] - 1], [prediction[::4]]))
+    assert math.isnan(scored("ndcg", np.zeros(200), prediction))
+
+
+def test_counts_below_nought_have_no_poisson_deviance_and_a_mean_of_nought_costs_much() -> None:
+    assert math.isnan(METRICS["poisson_deviance"].measure(np.array([-1.0]), np.array([1.0])))
+    assert 50 < METRICS["poisson_deviance"].measure(np.array([1.0]), np.array([-3.0])) < 100
 
 
 @pytest.mark.parametrize(("metric", "task"), CASES)
@@ -81,7 +156,7 @@ def test_a_metric_agrees_with_its_oracle(metric: Metric, task: Task, seed: int) 
 @given(seed=st.integers(0, 10_000), count=st.integers(8, 60))
 def test_a_perfect_prediction_is_never_worse_than_another(metric: Metric, task: Task, seed: int, count: int) -> None:
     truth, prediction = rows_of(task, seed, count)
-    best, other = (score((metric.name,), truth, each)[metric.name] for each in (perfect(task, truth), prediction))
+    best, other = (scored(metric.name, truth, each) for each in (perfect(task, truth), prediction))
     assert metric.loss(best) <= metric.loss(other) + 1e-9
     assert not metric.is_worse(best, other, by=1e-9)
     assert math.isfinite(best)
@@ -103,7 +178,7 @@ def test_the_area_under_the_curve_of_several_classes_leaves_absent_ones_out() ->
     assert score(("roc_auc",), truth[kept], prediction[kept])["roc_auc"] == pytest.approx(np.mean(by_hand))
 
 
-@pytest.mark.parametrize(("metric", "task"), [case for case in CASES if case.values[1] != "regression"])
+@pytest.mark.parametrize(("metric", "task"), [case for case in CASES if case.values[1] not in ("regression", "ranking")])
 @pytest.mark.parametrize("only", [0.0, 1.0])
 def test_rows_of_one_class_give_a_number_or_nan_but_no_warning(metric: Metric, task: Task, only: float) -> None:
     _, prediction = rows_of(task, 0)

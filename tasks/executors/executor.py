@@ -26,7 +26,6 @@ class Workload:
 
     frame: pd.DataFrame
     columns: Columns
-    expand_time: bool
     folds: tuple[Fold, ...]
     blocks: tuple[NDArray[np.int64], ...]
     metric: str
@@ -101,7 +100,10 @@ class Executor(ABC):
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Outcome]:
-        """Outcomes that have come in, at least one unless `seconds` pass first (0: only look). Never raises for a job's sake."""
+        """Outcomes that have come in, at least one unless `seconds` pass first (0: only look), or unless nothing is pending.
+
+        Never raises for a job's sake; raises ServiceUnavailable when workers cannot be had at all.
+        """
 
     @abstractmethod
     def end(self, trial: int) -> None:

@@ -4,44 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tasks.executors.executor import Job, Workload
+from tasks.executors.folds import FoldStore, PreparedFolds
 from tasks.metrics import METRICS, labels
-from tasks.models.model import Fitting, Matrix, Model, Native, matrix
-from tasks.models.recipes import Recipe, read_recipe
-from tasks.plans import Features, plan_features
+from tasks.models.model import Fitting, Native
+from tasks.models.recipes import read_recipe
 from tasks.records import Floats, FoldScore
-from tasks.targets import encode
-from tasks.weights import weigh
 
 CURVE_POINTS = 60
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A fold ready to be fitted again and again: what all its trials share is built once."""
-
-    train: Any
-    valid: Matrix
-    rows: int
 
 
 class Bench:
     """What a worker keeps between jobs: the workload, and the folds it has prepared (the last few of them).
 
-    `store` is a folder that workers of one machine share: a fold prepared by one is read by the others.
+    `store` is a folder that workers of one machine share: a fold prepared by one is read by the others. Folds are
+    forgotten, the one not used for longest first, while this process holds more than `keep_bytes`.
     """
 
-    def __init__(self, workload: Workload, store: Path | None = None, keep: int = 12) -> None:
-        self.workload, self.store, self.keep = workload, store, keep
-        self._prepared: OrderedDict[str, Prepared] = OrderedDict()
+    def __init__(self, workload: Workload, store: Path | None = None, keep: int = 12, keep_bytes: float = math.inf) -> None:
+        self.workload = workload
+        self._folds = PreparedFolds(workload, FoldStore(store) if store is not None else None, keep, keep_bytes)
 
     def score(self, job: Job) -> FoldScore:
         """Fit and score. Raises whatever the library raises; ArithmeticError for a score that is no finite number."""
@@ -50,7 +38,7 @@ class Bench:
         recipe = read_recipe(job.recipe)
         metric = METRICS[work.metric]
         fitting = Fitting(work.columns.target, metric, work.seed, work.threads)
-        prepared = self._fold(recipe, job, fitting)
+        prepared = self._folds.get(recipe, job, fitting)
         fit_began = time.perf_counter()
         native = recipe.model.fit(prepared.train, fitting)
         fit_seconds = time.perf_counter() - fit_began
@@ -71,9 +59,6 @@ class Bench:
             seconds=time.perf_counter() - began,
             curve=_thinned(native),
         )
-
-    def _fold(self, recipe: Recipe, job: Job, fitting: Fitting) -> Prepared:
-        raise NotImplementedError  # by the executors' owner: memory first, then `store`, then built
 
 
 def _by_block(measure: Callable[[Floats, Floats], float], truth: Floats, answer: Floats, blocks: Any) -> tuple[float, ...]:
@@ -96,15 +81,3 @@ def _thinned(native: Native) -> tuple[tuple[int, float], ...]:
         return ()
     at = np.unique(np.linspace(0, len(curve) - 1, CURVE_POINTS).round().astype(int))
     return tuple((int(k) + 1, float(curve[k])) for k in at)
-
-
-def build_fold(workload: Workload, recipe: Recipe, job: Job, fitting: Fitting) -> tuple[Matrix, Matrix]:
-    """A fold's training and scored rows as matrices: features are fitted on the training rows alone."""
-    fold, target = workload.folds[job.fold], workload.columns.target
-    train = fold.train[len(fold.train) - max(1, round(job.share * len(fold.train))) :]
-    frame, held_out = workload.frame.iloc[train], workload.frame.iloc[fold.valid]
-    model: Model = recipe.model
-    features: Features = plan_features(workload.columns, recipe.features, model.encoding).fit(frame)
-    truth = encode(target, frame[target.column])
-    weight = weigh(recipe.weights, frame, truth, workload.columns)
-    return matrix(features, frame, truth, weight), matrix(features, held_out, encode(target, held_out[target.column]))

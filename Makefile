@@ -4,7 +4,7 @@ BIN := .venv/bin
 AS_OF ?= 2013-10-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup retrain test lint lock ui screenshots clean
+.PHONY: help setup retrain test lint lock ui benchmark screenshots clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,12 +27,21 @@ lint: setup  ## format, lint, types, import contracts
 lock: setup  ## renew requirements.lock (newest versions that pyproject.toml allows)
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --extra dask \
 		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o requirements.lock
+	@$(BIN)/uv pip compile tests/benchmarks/requirements.in --constraint requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o tests/benchmarks/requirements.txt
 
 ui: setup  ## Prefect's and MLflow's pages on what was run
 	@$(BIN)/evertune ui
 
+benchmark: .venv-benchmark/peers.lock  ## Evertune against its peers, about an hour; ARGS="--months 2013-06 --seeds 0 --budgets 10" for a look
+	@.venv-benchmark/bin/python -m tests.benchmarks.tuning $(ARGS)
+
+.venv-benchmark/peers.lock: tests/benchmarks/requirements.txt requirements.lock | setup
+	@sh tests/benchmarks/setup.sh
+	@cp tests/benchmarks/requirements.txt $@
+
 clean:  ## remove .venv and caches; keeps .evertune, where models and runs are
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage dist
+	rm -rf .venv .venv-benchmark .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage dist
 
 screenshots: setup  ## pictures of the newest run in .evertune, for the README (needs chromium)
 	@$(BIN)/python tests/browser/screenshots.py .evertune tests/browser/screenshots

@@ -116,21 +116,39 @@ class TrialLoop:
         return reached(self._settings, self.trials, self._metric, now - self._started)
 
     def _submit(self, most: int | None) -> None:
-        """Keep every worker busy; one job more than there are workers waits, so that none waits for a proposal."""
+        """Keep every worker busy; one job more than there are workers waits, so that none waits for a proposal.
+
+        In reproducible mode a trial is told when the window is full, one at a time, and another one asked for: what was
+        known when a trial was proposed then hangs on its number alone.
+        """
+        while True:
+            if self._may_propose(most):
+                self._propose()
+            elif not (self._settings.reproducible and self._tell_next(most)):
+                return
+
+    def _may_propose(self, most: int | None) -> bool:
+        under_way = len(self._running) + len(self._waiting)
+        limits = [limit for limit in (most, self._settings.trials) if limit is not None]
         room = WINDOW if self._settings.reproducible else self._executor.capacity + 1
-        most_of_all = min((limit for limit in (most, self._settings.trials) if limit is not None), default=math.inf)
-        while not self._spent and len(self._running) + len(self._waiting) < room:
-            if len(self.trials) + len(self._running) + len(self._waiting) >= most_of_all:
-                return
-            if (proposal := self._proposer.propose()) is None:
-                self._spent = True
-                return
-            running = _Running(proposal, iter(self._steps), time.monotonic())
-            self._running[proposal.number] = running
-            self._next_job(running)
-            if not self._candidates.space:
-                self._spent = True  # there is nothing to choose: one trial says everything
-                return
+        return not self._spent and under_way < room and len(self.trials) + under_way < min(limits, default=math.inf)
+
+    def _propose(self) -> None:
+        if (proposal := self._proposer.propose()) is None:
+            self._spent = True
+            return
+        running = _Running(proposal, iter(self._steps), time.monotonic())
+        self._running[proposal.number] = running
+        self._next_job(running)
+        self._spent = not self._candidates.space  # where there is nothing to choose, one trial says everything
+
+    def _tell_next(self, most: int | None) -> bool:
+        """Tell the trial whose turn it is, if it is over and no limit was reached; whether there was one."""
+        if self._next_told not in self._waiting or self._over(math.inf, time.monotonic(), most):
+            return False
+        self._tell(self._waiting.pop(self._next_told))
+        self._next_told += 1
+        return True
 
     def _next_job(self, running: _Running) -> bool:
         """Submit the trial's next fit; False when it has had them all."""
@@ -161,13 +179,10 @@ class TrialLoop:
             log.warning("trial %d failed: %s", number, error)
         del self._running[number]
         running.over = self._trial(running, state, error)
-        self._waiting[number] = running
-        ready = sorted(self._waiting) if not self._settings.reproducible else []
-        while self._settings.reproducible and self._next_told + len(ready) in self._waiting:
-            ready.append(self._next_told + len(ready))
-        for number in ready:
-            self._tell(self._waiting.pop(number))
-        self._next_told += len(ready)
+        if self._settings.reproducible:
+            self._waiting[number] = running
+        else:
+            self._tell(running)
 
     def _tell(self, running: _Running) -> None:
         trial = running.over
@@ -181,7 +196,8 @@ class TrialLoop:
         self._written(frozen, trial)
 
     def _trial(self, running: _Running, state: State, error: str) -> Trial:
-        proposal, whole = running.proposal, [score for score in proposal.scores if score.share == 1]
+        proposal = running.proposal
+        whole = [score for score in proposal.scores if score.share == 1]
         model = self._candidates.recipe(proposal.family, proposal.choices).model
         settled: Hyperparameters = {**model.hyperparameters}
         rounds = [score.rounds for score in whole if score.rounds is not None]
@@ -204,14 +220,14 @@ class TrialLoop:
         )
 
     def _end_running(self) -> None:
-        """End what still runs: its trials are cut short, which is no judgement on them."""
-        for number, running in list(self._running.items()):
-            self._executor.end(number)
-            del self._running[number]
+        """End what still runs, and what is over before its turn: these trials are cut short, which is no judgement on them."""
+        for number, running in sorted((self._running | self._waiting).items()):
+            if number in self._running:
+                self._executor.end(number)
             running.over = self._trial(running, "pruned", CUT)
-            self._waiting[number] = running
-        for number in sorted(self._waiting):
-            self._tell(self._waiting.pop(number))
+            self._tell(running)
+        self._running.clear()
+        self._waiting.clear()
 
     def _show(self, deadline: float) -> None:
         now = time.monotonic()

@@ -6,26 +6,25 @@ The probe of `auto` and the search proper are the same search: what the probe ha
 from __future__ import annotations
 
 import math
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice
 from typing import Any
 
 from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.executors.executor import Executor, Workload
 from tasks.models.model import Fitting
 from tasks.models.recipes import Candidates, Recipe
-from tasks.records import FoldScore, Hyperparameters, Search, Split, Table, Trial
+from tasks.records import FoldScore, Search, Split, Table, Trial
 from tasks.searches import Method
 from tasks.settings import TuningSettings
-from tasks.spaces import grid
+from tasks.spaces import walk
 from tasks.trials.blocks import block_rows
 from tasks.trials.choice import choose
 from tasks.trials.memory import Start
 from tasks.trials.noise import count_rows
-from tasks.trials.search import WINDOW, Standing, Step, TrialLoop
+from tasks.trials.search import Standing, Step, TrialLoop
 from tasks.trials.stores import Store
 from tasks.trials.studies import Proposer
 from tasks.trials.writing import Writer
@@ -97,7 +96,7 @@ class Tuner:
             frozen[trial.number] = told
             self._writer.put(trial)
 
-        proposer = self._proposer(fitting.seed + len(past), {trial.number for _, trial in past})
+        proposer = self._proposer(fitting.seed + len(past), len(past))
         self._resumed = len(past)
         for told, trial in past:
             proposer.restore(told, trial)
@@ -177,8 +176,9 @@ class Tuner:
             settled[name] = max(1, round(int(settled[name]) * (self._final.rows / rows) ** recipe.model.rounds_growth))
         return replace(recipe, model=recipe.model.with_hyperparameters(settled))
 
-    def _proposer(self, seed: int, done: set[int]) -> Proposer:
-        settings = self.settings
+    def _proposer(self, seed: int, done: int) -> Proposer:
+        """A grid is gone through in one order, whatever the seed: what an earlier process has `done` were its first points."""
+        settings, points = self.settings, self.method.points
         return Proposer(
             self.candidates,
             self.method.sampler(seed),
@@ -188,15 +188,8 @@ class Tuner:
             rungs=self.method.resources,
             by_block=self.method.by_block,
             window=settings.reproducible,
-            points=None if self.method.points is None else self._grid_points(len(done)),
+            points=None if points is None else islice(walk(self.candidates.space, points, 0), done, None),
         )
-
-    def _grid_points(self, done: int) -> Iterator[Hyperparameters]:
-        """The grid in one seeded order, without the points that an earlier process has seen: they were the first ones."""
-        values = grid(self.candidates.space, self.settings.grid_points)
-        points = list(product(*values.values()))
-        random.Random(0).shuffle(points)  # noqa: S311
-        return (dict(zip(values, point, strict=True)) for point in points[done:])
 
     def _steps(self, split: Split) -> tuple[Step, ...]:
         """The newest fold first: it is the most like what comes next, so it says most about who is behind."""
@@ -220,7 +213,7 @@ class Tuner:
         growth = (self._final.rows * len(trial.scores) / sum(score.rows for score in trial.scores)) ** model.rounds_growth
         faster = 1 + SECOND_THREAD * (self._final.threads - 1)
         around = max(score.seconds - score.fit_seconds for score in trial.scores)
-        return CAUTION * self._final.fits * (seconds * growth / faster + around)
+        return float(CAUTION * self._final.fits * (seconds * growth / faster + around))
 
 
 def _per_row(score: FoldScore) -> float:

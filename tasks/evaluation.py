@@ -13,9 +13,9 @@ import numpy as np
 from tasks.errors import TrainingFailed
 from tasks.metrics import Metric, score
 from tasks.models.model import Fitted
-from tasks.records import Evaluation, Floats, Split, Table
+from tasks.records import Evaluation, Floats, Rows, Split, Table
 from tasks.stage import stage
-from tasks.targets import encode
+from tasks.targets import encode, queries
 
 log = logging.getLogger("evertune")
 
@@ -36,11 +36,11 @@ def evaluate_model(fitted: Fitted, rival: Rival | None, table: Table, split: Spl
     Raises TrainingFailed when the challenger does not answer with numbers, or its main metric is none.
     """
     frame = table.frame.iloc[split.test]
-    truth = encode(fitted.target, frame[fitted.target.column])
+    truth, query = encode(fitted.target, frame[fitted.target.column]), queries(table.columns, frame)
     names = tuple(dict.fromkeys((metric.name, *metrics)))
     try:
         prediction = _predict(fitted.predict, frame)
-        challenger = _score(names, truth, prediction)
+        challenger = _score(names, truth, prediction, query)
     except Exception as error:  # a library's own error, of whatever class it chose
         raise TrainingFailed(f"the challenger cannot be scored on the test rows: {_say(error)}") from error
     ours = Evaluation(metric.name, challenger, {}, len(frame), "nobody", "there is no champion to compare with", truth, prediction)
@@ -50,7 +50,7 @@ def evaluate_model(fitted: Fitted, rival: Rival | None, table: Table, split: Spl
         theirs = _predict(rival.predict, frame)
         if theirs.shape != prediction.shape:
             raise ValueError(f"it answers in the shape {theirs.shape}, the challenger in {prediction.shape}")
-        champion = _score(names, truth, theirs)
+        champion = _score(names, truth, theirs, query)
     except Exception as error:  # an old model may fail in any way; that must not promote the new one
         log.warning("the champion could not be scored", exc_info=error)
         who = "the champion" if rival.kind == "champion" else "the champion's settings, refitted,"
@@ -67,9 +67,9 @@ def _predict(predict: Callable[[Any], Floats], frame: Any) -> Floats:
     return prediction
 
 
-def _score(names: tuple[str, ...], truth: Floats, prediction: Floats) -> dict[str, float]:
+def _score(names: tuple[str, ...], truth: Floats, prediction: Floats, query: Rows | None) -> dict[str, float]:
     """The metrics by name; ArithmeticError when the first, which decides, is no finite number."""
-    scores = score(names, truth, prediction)
+    scores = score(names, truth, prediction, query)
     if not math.isfinite(scores[names[0]]):
         raise ArithmeticError(f"{names[0]} is {scores[names[0]]}, not a finite number")
     return scores

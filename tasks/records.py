@@ -40,7 +40,7 @@ class LoadedTable:
 
 @dataclass(frozen=True)
 class Target:
-    """The column to predict. `classes` are its sorted values (two for binary, the last one positive; none for a regression)."""
+    """The column to predict. `classes` are its sorted values (two for binary, the last one positive; else none)."""
 
     column: str
     task: Task
@@ -57,6 +57,8 @@ class Columns:
     key: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     """Columns that are not used -> why."""
+    query: str | None = None
+    """A ranking's: the column that says which rows are ranked together."""
 
 
 @dataclass(frozen=True)

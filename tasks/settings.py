@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -88,13 +88,15 @@ class TableSettings(Settings):
     target: str
     """The column to predict; rows where it is missing are counted and left out."""
     task: Task | None = None
-    """binary, multiclass or regression; told from the target's values when left out."""
+    """binary, multiclass, regression or ranking; told from the target's values when left out (a ranking never is)."""
     positive: bool | int | str | None = None
     """The positive class of a binary target; the larger value when left out."""
     time: Annotated[TimeSettings | None, BeforeValidator(lambda value: {"column": value} if isinstance(value, str) else value)] = None
     """When each row happened: a column's name, or {column, label_delay}. Without it rows are split by a hash of the key."""
     key: tuple[str, ...] = ()
     """Columns that together name a row; must be unique."""
+    query: str | None = None
+    """Ranking: the column that says which rows are ranked together, such as a search or a basket. The target is the rows' relevance."""
     columns: dict[str, ColumnKind] = {}
     """Declared kinds: number, category, date or ignore."""
     other_columns: Literal["infer", "ignore", "reject"] = "infer"
@@ -105,6 +107,21 @@ class TableSettings(Settings):
     @property
     def label_delay(self) -> timedelta:
         return self.time.label_delay if self.time else timedelta(0)
+
+    @model_validator(mode="after")
+    def _queries_are_ranked(self) -> Self:
+        if self.task == "ranking" and self.query is None:
+            raise ValueError("query: a ranking needs the column that says which rows are ranked together")
+        if self.query is not None and self.task != "ranking":
+            raise ValueError(
+                f"query: only a ranking has queries; write task: ranking, or leave query out (task is {self.task or 'not given'})"
+            )
+        taken = {self.target: "target", **({self.time.column: "time column"} if self.time else {})}
+        if self.query in taken:
+            raise ValueError(f"query: {self.query} is the {taken[self.query]} already")
+        if self.query is not None and self.columns.get(self.query, "ignore") != "ignore":
+            raise ValueError(f"columns.{self.query}: says which rows are ranked together, it cannot be a feature too")
+        return self
 
 
 class Expectation(pydantic.BaseModel):

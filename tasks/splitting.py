@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -24,6 +25,7 @@ INSTANT = timedelta(microseconds=1)
 def split_table(table: Table, settings: SplitSettings, gap: timedelta, champion: Champion | None, min_rows: int) -> Split:
     """Cut the table into folds, training rows and test rows.
 
+    A ranking's queries are never torn: by time a query counts as of its first row, without time the query is the group.
     With a time column: the test window is the newest rows, or of those the ones later than the champion's
     `trained_through` when at least `min_rows` of them, of more than one class, are there; folds are rolling-origin spans
     before it; `gap` lies between training rows and whatever is scored. Without one: buckets by a hash of the key, the
@@ -41,13 +43,12 @@ def split_table(table: Table, settings: SplitSettings, gap: timedelta, champion:
 
 
 def _by_time(table: Table, settings: SplitSettings, truth: Floats, gap: timedelta, champion: Champion | None, min_rows: int) -> Split:
-    assert table.columns.time is not None
-    times = table.frame[table.columns.time]
+    times, order = _moments(table)
     start, length = _test_window(times, settings.test)
     unseen = champion is None
     if champion is not None and champion.trained_through is not None:
         later = _between(times, max(start, champion.trained_through + INSTANT), None)
-        if unseen := len(later) >= min_rows and can_judge(table.columns.target, truth[later]):
+        if unseen := len(later) >= min_rows and can_judge(table.columns.target, (truth if order is None else truth[order])[later]):
             start = times.iloc[later[0]]
     train, test = _between(times, None, start - gap, settings.training_window), _between(times, start, None)
     after_gap = f" with a gap of {format_duration(gap)}" if gap else ""
@@ -62,7 +63,34 @@ def _by_time(table: Table, settings: SplitSettings, truth: Floats, gap: timedelt
         history = _days(times.iloc[train[-1]] - times.iloc[0])
         raise DataRejected(f"split.folds: {history} before the test window are too short for {settings.folds} folds{after_gap}; {remedy}")
     window = f"{times.iloc[test[0]]:%Y-%m-%d} to {times.iloc[-1]:%Y-%m-%d} ({len(test):,} rows)"
-    return Split(folds, train, test, f"rolling origin: {len(folds)} folds of {_days(length)}, test window {window}{after_gap}", unseen)
+    note = f"rolling origin: {len(folds)} folds of {_days(length)}, test window {window}{after_gap}"
+    return _in_place(Split(folds, train, test, note, unseen), order)
+
+
+def _moments(table: Table) -> tuple[pd.Series, Rows | None]:
+    """When each row happened, in order, and the rows' positions in that order; None for the table's own.
+
+    A row of a ranking happened when the first row of its query did.
+    """
+    assert table.columns.time is not None
+    times = table.frame[table.columns.time]
+    if table.columns.query is None:
+        return times, None
+    first = times.groupby(table.frame[table.columns.query]).transform("min")
+    order = np.argsort(first.to_numpy(), kind="stable")
+    return first.iloc[order].reset_index(drop=True), order
+
+
+def _in_place(split: Split, order: Rows | None) -> Split:
+    """The split with positions in the table's own order, where it was cut in another."""
+    if order is None:
+        return split
+
+    def place(rows: Rows) -> Rows:
+        return np.sort(order[rows])
+
+    folds = tuple(Fold(place(fold.train), place(fold.valid)) for fold in split.folds)
+    return replace(split, folds=folds, train=place(split.train), test=place(split.test))
 
 
 def _test_window(times: pd.Series, test: timedelta | float) -> tuple[pd.Timestamp, timedelta]:
@@ -105,19 +133,21 @@ def _by_hash(table: Table, settings: SplitSettings, truth: Floats, champion: Cha
     if isinstance(settings.test, timedelta):
         raise DataRejected("split.test: a length of time needs a time column")
     names, by = _hashed(table.columns, settings)
+    _require_whole_queries(table, settings)
     place = _places(table.frame[names])
     in_test = (place >> np.uint64(11)) * 2.0**-53 < settings.test  # the 53 bits that a float holds
     test, train = np.flatnonzero(in_test), np.flatnonzero(~in_test)
     folds: tuple[Fold, ...] = ()
+    grouped = settings.group or table.columns.query
     if len(train):
-        strata = np.zeros(len(train)) if settings.group else truth[train] if table.columns.target.classes else _deciles(truth[train])
+        strata = np.zeros(len(train)) if grouped else truth[train] if table.columns.target.classes else _deciles(truth[train])
         bucket = _deal(place[train], strata, settings.folds)
         folds = tuple(Fold(train[bucket != k], train[bucket == k]) for k in range(settings.folds))
     if not len(test) or not folds or any(not len(fold.valid) for fold in folds):
-        what = f"{len(np.unique(place)):,} groups by {settings.group}" if settings.group else f"{len(place):,} rows"
+        what = f"{len(np.unique(place)):,} groups by {grouped}" if grouped else f"{len(place):,} rows"
         wish = f"{settings.folds} folds and a test share of {settings.test:g}"
         raise DataRejected(f"split: {what} are too few for {wish}; lower split.folds, raise split.test, or wait for more data")
-    kind = f"grouped by {settings.group}" if settings.group else "stratified"
+    kind = f"grouped by {grouped}" if grouped else "stratified"
     note = f"{kind}: {settings.folds} folds, {settings.test:.0%} of the rows as test bucket by a hash of {by} ({len(test):,} rows)"
     same_sides = champion is not None and champion.trained_through is None and champion.sides == sides(table.columns, settings)
     return Split(folds, train, test, note, unseen=champion is None or same_sides)
@@ -132,9 +162,23 @@ def _hashed(columns: Columns, settings: SplitSettings) -> tuple[list[str], str]:
     """The columns whose values decide a row's side, and what to call them."""
     if settings.group:
         return [settings.group], "the group"
+    if columns.query:
+        return [columns.query], "the query"
     if columns.key:
         return list(columns.key), "the key"
     return [*columns.features, columns.target.column], "the row's values"
+
+
+def _require_whole_queries(table: Table, settings: SplitSettings) -> None:
+    """DataRejected when rows of one query belong to several groups: they would be torn apart."""
+    if settings.group is None or table.columns.query is None:
+        return
+    groups = table.frame.groupby(table.columns.query)[settings.group].nunique(dropna=False)
+    if torn := int((groups > 1).sum()):
+        raise DataRejected(
+            f"split.group: {torn:,} queries ({table.columns.query}) have rows in several groups by {settings.group}; "
+            "leave group out, and each query is a group"
+        )
 
 
 def _places(frame: pd.DataFrame) -> NDArray[np.uint64]:

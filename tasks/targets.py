@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.errors import DataRejected
-from tasks.records import Floats, Rows, Target
+from tasks.records import Columns, Floats, Rows, Target
 from tasks.settings import Scalar
 
 
@@ -27,6 +27,11 @@ def encode(target: Target, values: pd.Series) -> Floats:
         unknown = distinct[known < 0][0]
         raise DataRejected(f"target: {target.column} has the value {unknown!r}, which is none of its classes {list(target.classes)}")
     return np.asarray(known[codes], dtype=np.float64)
+
+
+def queries(columns: Columns, frame: pd.DataFrame) -> Rows | None:
+    """Which rows are ranked together, a whole number from 0 a query, shape (rows,); None where nothing is ranked."""
+    return None if columns.query is None else np.asarray(pd.factorize(frame[columns.query])[0], dtype=np.int64)
 
 
 def can_judge(target: Target, truth: Floats) -> bool:
@@ -48,7 +53,7 @@ def require_classes(target: Target, truth: Floats, rows: Rows, where: str) -> No
 def align(raw: Floats, classes: Sequence[Scalar], target: Target) -> Floats:
     """Another model's raw prediction over its own `classes`, as one over `target.classes`; a class it does not know gets 0.
 
-    Raises ValueError when one of the two is a regression and the other is not.
+    Raises ValueError when one of the two has classes and the other has not.
     """
     if bool(classes) != bool(target.classes):
         raise ValueError(f"it answers a {'classification' if classes else 'regression'}, not a {target.task} task")

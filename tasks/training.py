@@ -10,7 +10,7 @@ from tasks.plans import Features
 from tasks.records import Rows, Table
 from tasks.settings import WeightSettings
 from tasks.stage import stage
-from tasks.targets import encode
+from tasks.targets import encode, queries
 from tasks.weights import weigh
 
 EVEN = WeightSettings()
@@ -26,7 +26,7 @@ def train_model(table: Table, rows: Rows, features: Features, model: Model, fitt
     truth = encode(fitting.target, frame[fitting.target.column])
     try:
         fresh: Features = clone(features).fit(frame)
-        train = matrix(fresh, frame, truth, weigh(weights, frame, truth, table.columns))
+        train = matrix(fresh, frame, truth, weigh(weights, frame, truth, table.columns), queries(table.columns, frame))
         native = model.fit(model.prepare(train, None, fitting), fitting)
     except EvertuneError:
         raise

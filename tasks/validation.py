@@ -109,14 +109,14 @@ def _examine(
     if any(map(is_rejecting, findings)):
         raise rejection(findings, where)
     time = columns.time.column if columns.time else None
-    used = sorted({*features, *columns.key, *keep, *([time] if time else [])})
+    used = sorted({*features, *columns.key, *keep, *(name for name in (time, columns.query) if name)})
     settled = {name: plain_values(rows[name], kind) for name, kind in features.items() if rows[name].dtype == object}
     rows = rows[used].assign(**settled, **{target.column: labels}).reset_index(drop=True)
     suspects = find_suspects(rows, visible.loc[unlabelled, list(features)], target, features, settings.leakage)
     findings += _check_leakage(suspects, settings.leakage, visible.columns)
     return Table(
         frame=rows,
-        columns=Columns(target, features, time, columns.key, left_out),
+        columns=Columns(target, features, time, columns.key, left_out, columns.query),
         digest=digest(rows),
         findings=tuple(findings),
         suspects=suspects,

@@ -6,7 +6,7 @@ How the kind of a column is told (a declared kind always wins):
     text, of which every value is an ISO 8601 date or time  -> date
     other text, the pandas type `category`                  -> category, up to `max_categories` distinct values
     lengths of time, lists, mixtures of types               -> left out
-The target, the time column and undeclared key columns are not features; nor are columns that are empty or constant.
+The target, the time column, a ranking's query and undeclared key columns are not features; nor are columns that are empty or constant.
 """
 
 from __future__ import annotations
@@ -158,14 +158,16 @@ def unfit(values: pd.Series, kind: ColumnKind, content: Content) -> pd.Series:
 
 def _reserved(settings: TableSettings) -> set[str]:
     time = {settings.time.column} if settings.time else set()
-    return {settings.target} | time | (set(settings.key) - set(settings.columns))
+    query = {settings.query} if settings.query else set()
+    return {settings.target} | time | query | (set(settings.key) - set(settings.columns))
 
 
 def _needed(settings: TableSettings, keep: Iterable[str]) -> dict[str, str]:
     """Column -> the role it was given."""
     roles = {name: f"declared {kind}" for name, kind in settings.columns.items() if kind != "ignore"}
     roles = dict.fromkeys(keep, "kept") | roles | dict.fromkeys(settings.key, "key")
-    return {settings.target: "target"} | ({settings.time.column: "time"} if settings.time else {}) | roles
+    query = {settings.query: "query"} if settings.query else {}
+    return {settings.target: "target"} | ({settings.time.column: "time"} if settings.time else {}) | roles | query
 
 
 def _missing(name: str, role: str, present: set[str]) -> Finding:

@@ -1,5 +1,7 @@
 """Labels: the target's values in one canonical type, and the task they make.
 
+A ranking is always declared; its labels are the rows' relevance, whole numbers from 0, within the query that the row belongs to.
+
 How the task is told when it is not declared: true/false, text and the pandas type `category` are classes; whole numbers
 with at most 20 distinct values are classes; two classes make a binary task, more a multiclass one; all else is a regression.
 """
@@ -17,6 +19,8 @@ from tasks.records import Finding, Target
 from tasks.settings import Scalar, TableSettings, Task
 
 MOST_WHOLE_CLASSES = 20
+MOST_RELEVANT = 30
+"""A row's gain is 2 ** relevance - 1; LightGBM and XGBoost count no further."""
 
 
 def read_target(frame: pd.DataFrame, settings: TableSettings) -> tuple[Target | None, pd.Series | None, list[Finding]]:
@@ -37,10 +41,12 @@ def read_target(frame: pd.DataFrame, settings: TableSettings) -> tuple[Target | 
     findings.append(fits)
     if not fits.passed:
         return None, None, findings
-    classes: tuple[Scalar, ...] = () if task == "regression" else tuple(sorted(labels.unique().tolist()))
+    classes: tuple[Scalar, ...] = () if task in ("regression", "ranking") else tuple(sorted(labels.unique().tolist()))
     if settings.positive is not None:
         findings.append(_positive(classes, task, settings))
-    if task == "regression":
+    if task == "ranking" and settings.query in frame:
+        findings += _queries(frame[settings.query], labels)
+    if not classes:
         return Target(column, task), labels.astype(np.float64), findings
     if task == "binary" and settings.positive is not None:
         classes = tuple(sorted(classes, key=lambda value: value == settings.positive))
@@ -105,6 +111,9 @@ def _demand(task: Task, labels: pd.Series, most: int) -> tuple[str, bool]:
     if task == "regression":
         is_number = pd.api.types.is_numeric_dtype(labels.dtype) and not pd.api.types.is_bool_dtype(labels.dtype)
         return "numbers", is_number
+    if task == "ranking":
+        whole = pd.api.types.is_integer_dtype(labels.dtype) or pd.api.types.is_bool_dtype(labels.dtype)
+        return f"relevance in whole numbers from 0 to {MOST_RELEVANT}", whole and labels.min() >= 0 and labels.max() <= MOST_RELEVANT
     if task == "binary":
         return "two classes", distinct == 2
     return f"three to {most:,} classes, no fractions (two are a binary task)", 3 <= distinct <= most and not fractions
@@ -114,6 +123,19 @@ def _positive(classes: tuple[Scalar, ...], task: Task, settings: TableSettings) 
     named = task == "binary" and settings.positive in classes
     expected = f"one of {', '.join(map(say_value, classes))}" if task == "binary" else f"no positive class: the task is {task}"
     return Finding("positive is a class", settings.target, "critical", named, expected, say_value(settings.positive))
+
+
+def _queries(query: pd.Series, labels: pd.Series) -> list[Finding]:
+    """Whether every row belongs to a query, and some query holds rows that differ in relevance."""
+    missing = int(query.isna().sum())
+    differ = int((labels.groupby(query).nunique() > 1).sum())
+    name, told = str(query.name), f"{differ:,} of {query.nunique():,} queries"
+    return [
+        Finding("query is known", name, "critical", not missing, "no missing value", say_rows(missing, len(query)), missing),
+        Finding(
+            "queries can be learned from", name, "critical", differ > 1, "two queries or more with rows that differ in relevance", told
+        ),
+    ]
 
 
 def _rare(labels: pd.Series, column: str) -> list[Finding]:

@@ -57,7 +57,7 @@ def single_scores(frame: pd.DataFrame, target: Target, features: Mapping[str, Co
     sample = frame.iloc[np.random.default_rng(0).permutation(len(frame))[:most]]
     first = np.arange(len(sample)) < len(sample) // 2
     outcome = _outcome(sample[target.column], target)
-    measure = r2 if target.task == "regression" else distance_from_chance
+    measure = distance_from_chance if target.classes else r2
     scores = {}
     for name, kind in features.items():
         codes, guesser = _codes(sample[name], kind), _rates if kind == "category" else _tree
@@ -69,8 +69,8 @@ def single_scores(frame: pd.DataFrame, target: Target, features: Mapping[str, Co
 
 
 def _outcome(labels: pd.Series, target: Target) -> Floats:
-    """Values of a regression, the positive class's indicator, or one a class for the most frequent ones; shape (rows, outputs)."""
-    if target.task == "regression":
+    """Values where there are no classes, the positive class's indicator, or one a class for the most frequent ones; (rows, outputs)."""
+    if not target.classes:
         return labels.to_numpy(dtype=np.float64)[:, None]
     frequent = labels.value_counts().sort_index(kind="stable").nlargest(MOST_CLASSES).index.tolist()
     watched = target.classes[1:] if target.task == "binary" else frequent

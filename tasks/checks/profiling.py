@@ -45,7 +45,7 @@ def propose_expectations(frame: pd.DataFrame, columns: Columns) -> list[Expectat
         if name != target:
             proposed += [*_types(frame[name]), _nulls(frame[name])]
         kind = columns.features.get(name)
-        if kind == "number" or (name == target and columns.target.task == "regression"):
+        if kind == "number" or (name == target and not columns.target.classes):
             proposed += _numbers(frame[name])
         elif kind == "category":
             proposed.append(_values(frame[name]))

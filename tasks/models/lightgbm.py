@@ -172,6 +172,7 @@ class LightGBM(Model):
         booster = lightgbm.Booster(self._fixed(fitting) | self._chosen(), prepared.train)
         boosted = self._boost(booster, prepared, fitting)
         rounds, early = boosted.rounds, boosted.curve is not None
+        trees = min(rounds, booster.current_iteration()) * booster.num_model_per_iteration()
         splits = booster.feature_importance("split", iteration=rounds).sum()
         return Native(
             predict=lambda values: booster.predict(values, num_iteration=rounds, num_threads=fitting.threads),
@@ -180,7 +181,7 @@ class LightGBM(Model):
             importance=None if early else booster.feature_importance("gain", iteration=rounds),
             valid_prediction=boosted.prediction,
             curve=boosted.curve,
-            size=float(splits + rounds * booster.num_model_per_iteration()),  # a tree has one leaf more than it has splits
+            size=float(splits + trees),  # a tree has one leaf more than it has splits
         )
 
     def _boost(self, booster: lightgbm.Booster, prepared: Binned, fitting: Fitting) -> Boosted:

@@ -14,9 +14,19 @@ FEWEST, MOST, SLICES = 8, 60, 20
 def block_rows(table: Table, fold: Fold) -> NDArray[np.int64]:
     """The block of each scored row, whole numbers from 0 without a gap, shape (scored rows,).
 
+    A ranking's queries are not torn: all rows of one belong to the block of its first.
     Rows of a day are alike (the same weather, the same strike), so days are drawn whole. Over MOST days go together in
     even runs; under FEWEST say too little about noise, and even slices of the rows in time order take their place.
     """
+    blocks = _stretches(table, fold)
+    if table.columns.query is None:
+        return blocks
+    _, first, query = np.unique(pd.factorize(table.frame[table.columns.query].iloc[fold.valid])[0], return_index=True, return_inverse=True)
+    return np.unique(blocks[first[query]], return_inverse=True)[1]
+
+
+def _stretches(table: Table, fold: Fold) -> NDArray[np.int64]:
+    """Days or slices, in the rows' order."""
     if table.columns.time is not None:
         days = _days(table.frame[table.columns.time].iloc[fold.valid])
         count = int(days[-1]) + 1

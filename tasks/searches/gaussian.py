@@ -50,12 +50,14 @@ def gaussian_sampler(seed: int, space: Space, startup: int) -> BaseSampler:
 
 def propose(searched: dict[str, BaseDistribution], known: list[FrozenTrial], seed: int) -> dict[str, Any]:
     """The settings with the greatest expected improvement over the best trial that finished."""
+    import threadpoolctl  # type: ignore[import-untyped]
     from skopt import Optimizer
 
     values = [trial.value for trial in known if trial.state.name == "COMPLETE" and trial.value is not None]
     worst = max(values)
     losses = [trial.value if trial.state.name == "COMPLETE" and trial.value is not None else worst for trial in known]
-    with warnings.catch_warnings():
+    # one thread: the matrices are small, and the other cores are fitting models
+    with warnings.catch_warnings(), threadpoolctl.threadpool_limits(1):
         # a fit that converges badly, or a point asked for twice, is no news: the next trial is a proposal, not a result
         warnings.simplefilter("ignore")
         optimizer = Optimizer(
@@ -63,6 +65,7 @@ def propose(searched: dict[str, BaseDistribution], known: list[FrozenTrial], see
             base_estimator="GP",
             n_initial_points=0,
             acq_func="EI",
+            acq_optimizer_kwargs={"n_points": 2000, "n_restarts_optimizer": 2},
             random_state=seed % 2**32,
         )
         optimizer.tell([_point(searched, trial) for trial in known], _standardised(losses))

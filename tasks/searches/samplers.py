@@ -27,7 +27,6 @@ def tpe(seed: int, space: Space) -> BaseSampler:
             multivariate=True,
             constant_liar=True,
             group=any(parameter.when for parameter in space.values()),
-            warn_independent_sampling=False,
         )
 
 

@@ -12,11 +12,13 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from configs.searching import faults_of_searching
 from tasks.errors import ConfigError
 from tasks.metrics import METRICS, find_metric
 from tasks.models import AnyModel
 from tasks.models.lightgbm import LightGBM
 from tasks.settings import (
+    ColumnKind,
     FeatureSettings,
     GateSettings,
     RegistrySettings,
@@ -41,6 +43,11 @@ def plain_name(name: str) -> str:
 
 def _family_by_default(model: object) -> object:
     return {"family": LightGBM().family, **model} if isinstance(model, dict) else model
+
+
+def _no_minutes_by_default(tuning: object) -> object:
+    """The default limit of minutes is none for a search that can be repeated."""
+    return {"minutes": None, **tuning} if isinstance(tuning, dict) and tuning.get("reproducible") is True else tuning
 
 
 Name = Annotated[str, AfterValidator(plain_name), Field(json_schema_extra={"pattern": NAMED})]
@@ -73,7 +80,7 @@ class RetrainConfig(TableSettings):
     """The metric that is tuned for and judged on; log_loss for classes, rmse for a regression when left out."""
     metrics: tuple[str, ...] = ()
     """Further metrics to report; the task's usual ones when left out."""
-    tuning: TuningSettings = TuningSettings()
+    tuning: Annotated[TuningSettings, BeforeValidator(_no_minutes_by_default)] = TuningSettings()
     """Whether and how hyperparameters are searched, and where the search stops."""
     gate: GateSettings = GateSettings()
     """What a candidate must show before it may go live."""
@@ -91,12 +98,15 @@ class RetrainConfig(TableSettings):
     @property
     def table(self) -> TableSettings:
         """The part of this config that says which columns there are."""
-        return TableSettings(**{name: getattr(self, name) for name in TableSettings.model_fields})
+        table = {name: getattr(self, name) for name in TableSettings.model_fields}
+        weight: dict[str, ColumnKind] = {self.weights.column: "ignore"} if self.weights.column else {}  # it is no feature
+        return TableSettings(**{**table, "columns": {**self.columns, **weight}})
 
     @property
     def kept_columns(self) -> tuple[str, ...]:
-        """Columns that the split needs, whether or not they are features."""
-        return (self.split.group,) if self.split.group else ()
+        """Columns that must be there, whether or not they are features: of the split, the weights, the optional groups."""
+        groups = (column for columns in self.features.optional.values() for column in columns)
+        return tuple(dict.fromkeys(filter(None, (self.split.group, self.weights.column, *groups))))
 
     @property
     def usable_threads(self) -> int:
@@ -111,11 +121,8 @@ class RetrainConfig(TableSettings):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        faults = [*self._faults_of_columns(), *self._faults_of_windows(), *self._faults_of_metrics()]
-        if self.tuning.trials is None and self.tuning.minutes is None:
-            faults.append("tuning: give trials, minutes or both; a search without a limit never ends")
-        if self.task is not None and (why := self.model.unfit_for(self.task)):
-            faults.append(f"model: {why}")
+        faults = [*self._faults_of_columns(), *self._faults_of_weights(), *self._faults_of_windows(), *self._faults_of_metrics()]
+        faults += faults_of_searching(self)
         if self.registry.model is not None and not re.fullmatch(NAMED, self.registry.model):
             faults.append(f"registry.model must be at most 63 letters, digits, - and _, got {self.registry.model!r}")
         if faults:
@@ -133,6 +140,26 @@ class RetrainConfig(TableSettings):
             yield f"key: the target {self.target} cannot be part of the key"
         if self.split.group == self.target:
             yield f"split.group: rows cannot be grouped by the target {self.target}"
+
+    def _faults_of_weights(self) -> Iterator[str]:
+        weights, features = self.weights, self.features
+        time = self.time.column if self.time else None
+        roles = {self.target: "the target", time: "the time column", self.query: "the query"} | dict.fromkeys(self.key, "part of the key")
+        if weights.column is not None and weights.column in roles:
+            yield f"weights.column: {weights.column} is {roles[weights.column]} already"
+        elif weights.column is not None and self.columns.get(weights.column, "ignore") != "ignore":
+            yield f"weights.column: {weights.column} is declared a feature of kind {self.columns[weights.column]}; it cannot be both"
+        if weights.half_life is not None and self.time is None:
+            yield "weights.half_life: age needs a time column; name it under time, or leave the half-life out"
+        if weights.balance and self.task in ("regression", "ranking"):
+            yield f"weights.balance: only classes can be balanced, a {self.task} has none"
+        for group in features.without:
+            if group not in features.optional:
+                yield f"features.without: there is no group {group!r} under features.optional"
+        for group, columns in features.optional.items():
+            if self.target in columns or (weights.column is not None and weights.column in columns):
+                wrong = self.target if self.target in columns else weights.column
+                yield f"features.optional.{group}: {wrong} is no feature"
 
     def _faults_of_windows(self) -> Iterator[str]:
         for key in ("test", "fold", "training_window"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks.errors import ConfigError
-from tasks.searches.methods import AUTO, METHODS, find_method
+from tasks.searches.methods import AUTO, METHODS, find_search
 from tasks.settings import TuningSettings
 from tasks.spaces import Space, combinations, grid_size, is_fixed
 from tasks.wording import say_count
@@ -26,7 +26,7 @@ def describe_grid(space: Space, points: int, folds: int) -> str:
 def search_faults(settings: TuningSettings, space: Space, folds: int) -> Iterator[str]:
     """What cannot be searched so, each fault beginning with its key."""
     try:
-        method = find_method(settings, space, folds)
+        method = find_search(settings, space, folds)
     except ConfigError as error:
         yield str(error)
         return

@@ -74,7 +74,7 @@ class Method:
     """Of a grid: values of a range without steps. The search then goes through `spaces.walk` and ends with it."""
 
 
-def find_method(settings: TuningSettings, space: Space, folds: int) -> Method:
+def find_search(settings: TuningSettings, space: Space, folds: int) -> Method:
     """The method that the settings name, or that `auto` chooses for this space; `folds` is how many a whole trial is scored on.
 
     Raises ConfigError for a name nobody knows (it tells the nearest), and where an extra is not installed.

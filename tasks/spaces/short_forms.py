@@ -64,7 +64,7 @@ def _read_words(words: list[str], text: str) -> dict[str, Any]:
     while words:
         word = words.pop(0)
         if word in content or (word not in SCALES and word not in VALUED):
-            raise ValueError(f"after the range may stand log or reverse_log, step and default, each once; {word!r} in {text!r} may not")
+            raise ValueError(f"after the range may stand log or reverse_log, step and default, each once; {word!r} may not, got {text!r}")
         if word in VALUED and not (words and re.fullmatch(NUMBER, words[0])):
             raise ValueError(f"{word} must be followed by a number, got {text!r}")
         content[word] = _number(words.pop(0)) if word in VALUED else True

@@ -29,6 +29,7 @@ target: left
 time: month
 """
 DURATION = "a duration is a number and one of s, m, h, d, w, such as 12h or 30d"
+FAMILIES = [get_args(member.model_fields["family"].annotation)[0] for member in get_args(get_args(AnyModel)[0])]
 SINGLE = "must be true or false, a whole number, a number or text"
 
 
@@ -72,7 +73,7 @@ def test_all_faults_come_at_once_each_on_a_line_with_file_and_key(file: Path) ->
         "churn.yaml: split.folds must be at least 2, got 1",
         "churn.yaml: tuning.minuts: there is no such key; did you mean minutes?",
         "churn.yaml: tuning.trials must be at least 1, got 0",
-        "churn.yaml: tuning.when must be 'always' or 'never', got 'sometimes'",
+        "churn.yaml: tuning.when must be 'always', 'never' or 'auto', got 'sometimes'",
     ]
 
 
@@ -96,8 +97,8 @@ def test_all_faults_come_at_once_each_on_a_line_with_file_and_key(file: Path) ->
         ("metrics: [{}]", "metrics.0 must be text, got a mapping"),
         ("metric: rsme", "metric: no metric is called 'rsme'; did you mean rmse?"),
         ("tuning:", "tuning must be a mapping of keys to values, got nothing"),
-        ("tuning: {prune: maybe}", "tuning.prune must be true or false, got 'maybe'"),
-        ("model: {family: lightgm}", "model.family must be one of lightgbm, xgboost, scikit, got 'lightgm'; did you mean lightgbm?"),
+        ("tuning: {prune: racin}", "tuning.prune must be 'auto', 'racing', 'median' or 'none', got 'racin'; did you mean racing?"),
+        ("model: {family: lightgm}", f"model.family must be one of {', '.join(FAMILIES)}, got 'lightgm'; did you mean lightgbm?"),
         ("model: {max_rounds: 0}", "model.max_rounds must be at least 1, got 0"),
         (
             "model: {hyperparameters: {a: [1]}}",
@@ -105,7 +106,23 @@ def test_all_faults_come_at_once_each_on_a_line_with_file_and_key(file: Path) ->
         ),
         ("model: {space: {float: {type: float, low: 1}}}", "model.space.float.high is required"),
         ("model: {space: {a: {type: flot}}}", "model.space.a.type must be one of float, int, categorical, got 'flot'; did you mean float?"),
-        ("model: {space: {a: {low: 1}}}", "model.space.a.type is required: one of float, int, categorical"),
+        ("model: {space: {a: {low: 1}}}", "model.space.a.high is required"),
+        ("model: {space: {a: {}}}", "model.space.a.type is required: one of float, int, categorical"),
+        ("model: {space: {a: null}}", "model.space.a must be a mapping of keys to values, got nothing"),
+        ("model: {space: {a: []}}", "model.space.a must have at least 1 value(s), got a list"),
+        ("model: {space: {a: [b, b]}}", "model.space.a: choices must differ, got 'b' and 'b'"),
+        ("model: {space: {a: 9..2}}", "model.space.a: low must be below high, got low 9 and high 2"),
+        ("model: {space: {a: 0..2 log}}", "model.space.a: a logarithmic scale needs low above 0, got 0"),
+        (
+            "model: {space: {a: 1..2 lag}}",
+            "model.space.a: after the range may stand log or reverse_log, step and default, each once; 'lag' may not, got '1..2 lag'",
+        ),
+        ("model: {space: {a: 1..2 default 3}}", "model.space.a: default must lie between low 1 and high 2, got 3"),
+        ("model: {space: {a: {low: 1, high: 2, stepp: 1}}}", "model.space.a.stepp: there is no such key; did you mean step?"),
+        ("tuning: {minutes: 0}", "tuning.minutes must be more than 0, got 0"),
+        ("tuning: {failed_trials: 0}", "tuning.failed_trials must be at least 1, got 0"),
+        ("tuning: {trial_memory: 0}", "tuning.trial_memory must be more than 0, got 0"),
+        ("tuning: {search: tpee}", "tuning.search: no search is called 'tpee'; did you mean tpe?"),
         ("model: {space: {a: {type: int, low: 3, high: 1}}}", "model.space.a: low must be below high, got low 3 and high 1"),
         ("validation: {expectations: [3]}", "validation.expectations.0 must be a mapping of keys to values, got 3"),
     ],

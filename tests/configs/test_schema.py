@@ -121,6 +121,9 @@ CHANGED: dict[str, Any] = {
     "split": {"test": 0.3},
     "features": {"rare": 7},
     "model": {"hyperparameters": {"num_leaves": 7}},
+    "alternatives": [{"family": "xgboost"}],
+    "weights": {"half_life": "30d"},
+    "space": {"features.rare": "5..50 log"},
     "metric": "roc_auc",
     "metrics": ["accuracy"],
     "tuning": {"trials": 7},
@@ -132,12 +135,17 @@ UNDIGESTED = {"description": "other words", "threads": 1, "source": {"kind": "cs
 
 
 def test_every_field_is_known_to_the_digests_tests() -> None:
-    assert set(CHANGED) | set(UNDIGESTED) == set(RetrainConfig.model_fields)
+    assert set(CHANGED) | set(UNDIGESTED) | {"query"} == set(RetrainConfig.model_fields)
 
 
 @pytest.mark.parametrize("key", CHANGED)
 def test_whatever_can_change_what_is_trained_or_decided_changes_the_digest(key: str) -> None:
     assert config(**{key: CHANGED[key]}).digest() != config().digest()
+
+
+def test_the_queries_of_a_ranking_change_the_digest() -> None:
+    one, other = (config(task="ranking", query=query) for query in ("shop", "visit"))
+    assert one.digest() != other.digest()
 
 
 @pytest.mark.parametrize("key", UNDIGESTED)

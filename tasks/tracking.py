@@ -14,7 +14,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from tasks.errors import ConfigError, EvertuneError, ServiceUnavailable
 from tasks.homes import Home, first_access
-from tasks.records import Scores, SourceRecord, Table, Trial
+from tasks.records import Scores, SourceRecord, Table
 from tasks.stage import Timing
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 BATCH = 100
+METRICS_BATCH = 1000
+TABLES_TAG = "mlflow.loggedArtifacts"
 LONGEST_TAG = 5000
 LONGEST_PARAMETER = 6000
 log = logging.getLogger("evertune")
@@ -95,24 +97,38 @@ class Run:
         )
         self.client.log_inputs(self.id, [DatasetInput(described, [InputTag("mlflow.data.context", "training")])])
 
-    def trial(self, name: str, trial: Trial, metric: str) -> None:
-        """One child run, written in one batch: about 15 ms, outside the trial's own time."""
-        from mlflow.entities import Param, RunTag
+    def batch(self, metrics: Sequence[tuple[str, float, int]], parameters: Mapping[str, Any] | None = None) -> None:
+        """Metrics as (name, value, step) and parameters in one request; in several where there are more than MLflow takes at once."""
+        from mlflow.entities import Param
 
-        ended = int(time.time() * 1000)
-        tags = {"mlflow.parentRunId": self.id, "evertune.state": trial.state, "evertune.kind": "trial", "evertune.trial": trial.number}
-        child = self.client.create_run(
-            self.tracker.experiment, start_time=ended - int(trial.seconds * 1000), run_name=name, tags={k: str(v) for k, v in tags.items()}
+        entries = [entry for name, value, step in metrics for entry in _metrics({name: value}, step)]
+        given = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in (parameters or {}).items()]
+        for start in range(0, max(len(entries), 1), METRICS_BATCH):
+            self.client.log_batch(self.id, entries[start : start + METRICS_BATCH], given[:BATCH] if start == 0 else ())
+        for start in range(BATCH, len(given), BATCH):
+            self.client.log_batch(self.id, params=given[start : start + BATCH])
+
+    def table(self, rows: Sequence[Mapping[str, Any]], path: str) -> None:
+        """Rows of the same keys as a JSON artifact that MLflow's page shows as a table (MLflow's log_table trips over pandas 3)."""
+        columns = list(rows[0]) if rows else []
+        self.json({"columns": columns, "data": [[row[column] for column in columns] for row in rows]}, path)
+        shown = json.loads(self.client.get_run(self.id).data.tags.get(TABLES_TAG, "[]"))
+        self.tags({TABLES_TAG: json.dumps([*shown, {"path": path, "type": "table"}])})
+
+    def child(self, name: str, tags: Mapping[str, Any], started: float) -> Run:
+        """A run within this one, `started` in seconds since 1970; whoever asked for it ends it."""
+        given = {"mlflow.parentRunId": self.id, "mlflow.source.name": "evertune", **tags}
+        created = self.client.create_run(
+            self.tracker.experiment,
+            start_time=int(1000 * started),
+            run_name=name,
+            tags={key: str(value)[:LONGEST_TAG] for key, value in given.items()},
         )
-        scores = {metric: trial.value} if trial.value is not None else {}
-        scores |= {f"fold_{number}": value for number, value in enumerate(trial.fold_values, start=1)}
-        self.client.log_batch(
-            child.info.run_id,
-            metrics=_metrics({**scores, "seconds": trial.seconds}, 0),
-            params=[Param(key, str(value)) for key, value in trial.hyperparameters.items()],
-            tags=[RunTag("evertune.error", trial.error[:LONGEST_TAG])] if trial.error else [],
-        )
-        self.client.set_terminated(child.info.run_id, {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}[trial.state], ended)
+        return Run(self.tracker, created.info.run_id)
+
+    def end(self, status: str, ended: float) -> None:
+        """End a child; `ended` in seconds since 1970."""
+        self.client.set_terminated(self.id, status, int(1000 * ended))
 
 
 def connect(home: Home, experiment: str) -> Tracker:

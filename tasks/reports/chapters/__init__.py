@@ -10,12 +10,14 @@ from tasks.reports.chapters.data import tell_data
 from tasks.reports.chapters.gate import tell_gate
 from tasks.reports.chapters.page import Chapter, Page
 from tasks.reports.chapters.pointers import tell_pointers, tell_undo
+from tasks.reports.chapters.retrains import tell_retrains
 from tasks.reports.chapters.scores import tell_scores
 from tasks.reports.chapters.tuning import tell_tuning
 from tasks.reports.chapters.verdict import tell_alerts, tell_as_of, tell_banner, tell_facts, tell_figures
 
 CHAPTERS: tuple[Callable[[Story], Chapter | None], ...] = (
     tell_tuning,
+    tell_retrains,
     tell_data,
     tell_scores,
     tell_gate,

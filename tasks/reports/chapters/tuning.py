@@ -2,75 +2,120 @@
 
 from __future__ import annotations
 
-from tasks.records import Hyperparameters, Search, Story
-from tasks.reports.chapters.page import Cell, Chapter, Grid, Row, name_some
-from tasks.wording import NOTHING, end_sentence, say_count, say_duration, say_number
+from tasks.records import Decision, Hyperparameters, Search, Story, Trial
+from tasks.reports.chapters.page import Cell, Chapter, Grid, Row
+from tasks.reports.chapters.trials import tell_failures, tell_families, tell_leaders, tell_origins, tell_settings_of_leaders
+from tasks.reports.dimensions import find_dimensions, shown
+from tasks.wording import end_sentence, say_count, say_duration, say_number, say_share
+
+PLOTS = ("search_history", "parallel", "parameter_importance", "learning_curves", "slices", "timeline")
+MOST_MEMORIES = 12
 
 
 def tell_tuning(story: Story) -> Chapter | None:
     """The branch and the settings; nothing when the run never came to the decision."""
-    if story.decision is None:
+    decision, search = story.decision, story.search
+    if decision is None:
         return None
-    sentences = [end_sentence(f"{'Ran' if story.decision.tune else 'Skipped'}: {story.decision.reason}")]
-    if story.search is not None:
-        sentences += _search_sentences(story.search)
-    grids = [grid for grid in (_settings(story), _failures(story.search)) if grid is not None]
-    return Chapter("Tuning", tuple(sentences), grids=tuple(grids), plots=("search_history",))
+    sentences = [end_sentence(f"{'Ran' if decision.tune else 'Skipped'}: {decision.reason}")]
+    sentences += _search_sentences(search) if search is not None else []
+    grids = [_settings(story), _figures(decision)]
+    if search is not None:
+        told = (tell_leaders, tell_settings_of_leaders, tell_families, tell_origins, _memory, tell_failures)
+        grids = [grids[0], *(tell(search) for tell in told), grids[1]]
+    return Chapter("Tuning", tuple(sentences), grids=tuple(grid for grid in grids if grid is not None), plots=PLOTS)
 
 
 def _search_sentences(search: Search) -> list[str]:
     counts = [f"{count} {state}" for state, count in search.counts.items() if count]
     tried = f"{say_count(len(search.trials), 'trial')} ({', '.join(counts) or 'none'}) in {say_duration(search.seconds)}"
-    sentences = [end_sentence(f"{tried}, stopped by {search.stopped_by}")]
-    if search.best is not None and search.best.value is not None:
-        folds = ", ".join(say_number(value, zeros=True) for value in search.best.fold_values)
-        best = f"Best: trial {search.best.number} with {search.metric} {say_number(search.best.value, zeros=True)}"
-        sentences.append(best + (f", the mean over folds of {folds}." if folds else "."))
+    sentences = [f"{tried}, stopped by {search.stopped_by}"]
+    sentences += [f"The limits: {', '.join(search.limits)}"] if search.limits else []
+    sentences += [f"{say_count(search.resumed, 'trial')} of them an earlier process of this retrain had finished"] if search.resumed else []
+    sentences += [f"Search method: {search.method}"] if search.method else []
+    sentences += _best(search)
+    if search.worker_seconds > 0:
+        share = min(1.0, search.fit_seconds / search.worker_seconds)
+        workers = f"{say_duration(search.fit_seconds)} of {say_duration(search.worker_seconds)}"
+        sentences.append(f"{say_share(share)} of the workers' time went into training itself ({workers})")
+    return [end_sentence(sentence) for sentence in sentences]
+
+
+def _best(search: Search) -> list[str]:
+    """The best trial, and the one that is trained where the two are not the same."""
+    best, trained, sentences = search.best, shown(search), []
+    if best is not None and best.value is not None:
+        folds = ", ".join(say_number(value, zeros=True) for value in best.fold_values)
+        value = f"Best: trial {best.number} with {search.metric} {say_number(best.value, zeros=True)}"
+        sentences.append(value + (f", the mean over folds of {folds}" if folds else ""))
+    if trained is not None and (search.choice or best is None or trained.number != best.number):
+        value = f" with {search.metric} {say_number(trained.value, zeros=True)}" if trained.value is not None else ""
+        sentences.append(f"Trained: trial {trained.number}{value}" + (f"; {search.choice}" if search.choice else ""))
     return sentences
+
+
+def _figures(decision: Decision) -> Grid | None:
+    """What the decision rests on: a name that ends in seconds is a length of time."""
+    rows: tuple[Row, ...] = tuple(
+        (Cell(name.replace("_", " ")), Cell(say_duration(value) if name.endswith("seconds") else say_number(value), number=True))
+        for name, value in decision.figures.items()
+    )
+    return Grid(("Figure", "Value"), rows, "What the decision rests on") if rows else None
+
+
+def _memory(search: Search) -> Grid | None:
+    """What became of the settings of earlier retrains."""
+    lines = search.memory[:MOST_MEMORIES]
+    rows: tuple[Row, ...] = tuple((Cell(line),) for line in lines)
+    if len(search.memory) > len(lines):
+        rows += ((Cell(f"and {len(search.memory) - len(lines):,} more", tone="quiet"),),)
+    return Grid(("",), rows, "What became of the settings of earlier retrains") if rows else None
 
 
 def _settings(story: Story) -> Grid | None:
     """What was trained with, beside what the champion was trained with when it is of the same family."""
-    settings = story.result.hyperparameters
+    trained = shown(story.search) if story.search is not None else None
+    settings = {**story.result.hyperparameters, **(_processing(trained) if trained is not None else {})}
     if not settings:
         return None
+    ends = _ends(story.search, trained)
     if story.champion is None or story.champion.family != story.family:
-        rows: tuple[Row, ...] = tuple((Cell(name, code=True), Cell(say_number(value), number=True)) for name, value in settings.items())
+        rows: tuple[Row, ...] = tuple((Cell(name, code=True), _now(name, value, ends, False)) for name, value in settings.items())
         return Grid(("Setting", "Value"), rows, "Settings")
-    compared = compare_settings(settings, story.champion.hyperparameters)
+    compared = compare_settings(settings, story.champion.hyperparameters, ends)
     return Grid(("Setting", "Now", f"Champion v{story.champion.version}", ""), compared, "Settings")
 
 
-def compare_settings(now: Hyperparameters, before: Hyperparameters) -> tuple[Row, ...]:
-    """A row for each setting of either side, changed ones first."""
+def _processing(trial: Trial) -> Hyperparameters:
+    """What was chosen beside the family's own hyperparameters."""
+    return {name: value for name, value in trial.choices.items() if "." in name}
+
+
+def _ends(search: Search | None, trained: Trial | None) -> dict[str, str]:
+    """Chosen values at an end of their range, in words: a better one may lie beyond it."""
+    if search is None or trained is None:
+        return {}
+    values, found = {**trained.hyperparameters, **trained.choices}, {}
+    for name, dimension in find_dimensions(search, [trained]).items():
+        if edge := dimension.edge(values[name]):
+            found[name] = f"at the {edge} end of {say_number(dimension.low)} to {say_number(dimension.high)}"
+    return found
+
+
+def compare_settings(now: Hyperparameters, before: Hyperparameters, ends: dict[str, str] | None = None) -> tuple[Row, ...]:
+    """A row for each setting of either side, changed ones first; `ends` says which values lie at an end of their range."""
     names = [*now, *(name for name in before if name not in now)]
     changed = {name: name not in now or name not in before or now[name] != before[name] for name in names}
     return tuple(
-        _setting_row(name, now.get(name), before.get(name), changed[name]) for name in sorted(names, key=lambda name: not changed[name])
+        (
+            Cell(name, code=True),
+            _now(name, now.get(name), ends or {}, changed[name]),
+            Cell(say_number(before.get(name)), number=True, tone="quiet"),
+            Cell("changed" if changed[name] else "", tone="quiet"),
+        )
+        for name in sorted(names, key=lambda name: not changed[name])
     )
 
 
-def _setting_row(name: str, now: object, before: object, changed: bool) -> Row:
-    return (
-        Cell(name, code=True),
-        Cell(say_number(now), number=True, strong=changed),
-        Cell(say_number(before), number=True, tone="quiet"),
-        Cell("changed" if changed else "", tone="quiet"),
-    )
-
-
-def _failures(search: Search | None) -> Grid | None:
-    """What failed trials said, each message once, the commonest first."""
-    failed = [trial for trial in search.trials if trial.state == "failed"] if search else []
-    said: dict[str, list[int]] = {}
-    for trial in failed:
-        said.setdefault(trial.error, []).append(trial.number)
-    first = sorted(said.items(), key=lambda item: -len(item[1]))[:5]
-    rows: tuple[Row, ...] = tuple(
-        (Cell(name_some(list(map(str, trials)), 4), number=True), Cell(error or NOTHING, code=bool(error))) for error, trials in first
-    )
-    return (
-        Grid(("Trials", "Error"), rows, f"Failed trials ({len(failed)})", folded=len(failed) < len(search.trials))
-        if search and rows
-        else None
-    )
+def _now(name: str, value: object, ends: dict[str, str], strong: bool) -> Cell:
+    return Cell(say_number(value), note=ends.get(name, ""), number=True, strong=strong)

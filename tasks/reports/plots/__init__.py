@@ -7,12 +7,17 @@ from collections.abc import Callable
 
 from tasks.records import Story
 from tasks.reports.plots.binary import draw_binary
+from tasks.reports.plots.curves import draw_curves
 from tasks.reports.plots.importance import draw_importance
 from tasks.reports.plots.multiclass import draw_multiclass
+from tasks.reports.plots.parallel import draw_parallel
+from tasks.reports.plots.parameters import draw_parameter_importance, draw_slices
 from tasks.reports.plots.regression import draw_regression
 from tasks.reports.plots.search import draw_search
+from tasks.reports.plots.timeline import draw_timeline
 
-PLOTS: tuple[Callable[[Story], dict[str, str]], ...] = (draw_search, draw_binary, draw_multiclass, draw_regression, draw_importance)
+SEARCH = (draw_search, draw_parallel, draw_parameter_importance, draw_curves, draw_slices, draw_timeline)
+PLOTS: tuple[Callable[[Story], dict[str, str]], ...] = (*SEARCH, draw_binary, draw_multiclass, draw_regression, draw_importance)
 log = logging.getLogger("evertune")
 
 

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.records import Floats
-from tasks.reports.plots.svg import INK, LINE, QUIET, tidy
-from tasks.wording import MINUS, clean
+from tasks.reports.plots.svg import CHALLENGER, INK, LINE, QUIET, tidy
+from tasks.wording import MINUS, clean, say_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Paint = Callable[["Axes"], None]
+Box = tuple[float, float, float, float]
+"""Left, top, width, height in px."""
 COLUMN, GAP = 55.0, 20.0  # twelve columns and their gaps make the 880 px that the page is wide
-TOP, RIGHT = 52.0, 12.0
+TOP, RIGHT, PANEL_GAP = 52.0, 12.0, 22.0
 DASHES = (0, (4, 2))
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "evertune", "path.simplify": False, "text.parse_math": False}
 
@@ -27,6 +29,23 @@ def draw(
     name: str, title: str, note: str, paint: Paint, columns: int = 4, height: float = 280, left: float = 44, bottom: float = 42
 ) -> str:
     """The SVG of what `paint` puts on the axes, `columns` of the page's twelve wide; `note` says how to read it. Lengths in px."""
+    width = columns * COLUMN + (columns - 1) * GAP
+    return _sheet(name, title, note, [((left, TOP, width - left - RIGHT, height - TOP - bottom), paint)], columns, height)
+
+
+def draw_panels(name: str, title: str, note: str, paints: list[Paint], across: int = 4, panel: float = 150) -> str:
+    """Small panels side by side over the page's whole width, `across` in a row, each `panel` px high with room for its own title."""
+    left, head, foot = 44.0, 24.0, 30.0
+    wide = (12 * COLUMN + 11 * GAP - left - RIGHT - (across - 1) * PANEL_GAP) / across
+    tall = head + panel + foot
+    places = [
+        ((left + k % across * (wide + PANEL_GAP), TOP - 6 + k // across * tall + head, wide, panel), paint)
+        for k, paint in enumerate(paints)
+    ]
+    return _sheet(name, title, note, places, 12, TOP - 6 + -(-len(paints) // across) * tall)
+
+
+def _sheet(name: str, title: str, note: str, places: list[tuple[Box, Paint]], columns: int, height: float) -> str:
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -35,12 +54,13 @@ def draw(
     with rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Gg]lyph")  # the reader's browser has the fonts, this machine need not
         figure = Figure(figsize=(width / 72, height / 72), dpi=72)
-        title, note = clean(title, 80), clean(note, 120)
+        title, note = clean(title, 80), clean(note, 140)
         figure.text(0, 1 - 13 / height, title, fontsize=12.5, fontweight="bold", color=INK)
         figure.text(0, 1 - 29 / height, note, fontsize=11, color=QUIET)
-        axes = figure.add_axes((left / width, bottom / height, 1 - (left + RIGHT) / width, 1 - (TOP + bottom) / height))
-        _dress(axes)
-        paint(axes)
+        for (left, top, wide, high), paint in places:
+            axes = figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
+            _dress(axes)
+            paint(axes)
         written = io.BytesIO()
         FigureCanvasSVG(figure).print_svg(written, metadata={"Date": None})
     return tidy(written.getvalue(), name, f"{title}: {note}", columns)
@@ -92,6 +112,19 @@ def legend(axes: Axes, place: str) -> None:
     if place == "above":
         style |= {"bbox_to_anchor": (1.0, 1.0), "ncols": len(names), "columnspacing": 1.2, "borderpad": 0.2}
     axes.legend([handles[k] for k in order], [names[k] for k in order], loc="lower right" if place == "above" else place, **style)
+
+
+def bars(axes: Axes, names: list[str], shares: list[float], gap: float = 0.008) -> None:
+    """A bar a name, the longest as wide as the sheet, its share in figures after it; the first one on top."""
+    places, longest = range(len(names)), max(*shares, 1e-12)
+    axes.barh(places, shares, height=0.52, color=CHALLENGER, alpha=0.85, linewidth=0)
+    for place, share in zip(places, shares, strict=True):
+        axes.text(share + gap * longest, place, say_share(share), va="center", fontsize=10.5, color=QUIET)
+    axes.set_yticks(places, names)
+    axes.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, (1.02 + 9 * gap) * longest))
+    axes.grid(visible=False)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xticks([])
 
 
 def dots(axes: Axes, x: Floats, y: Floats, colour: str, size: float, alpha: float = 1.0, label: str = "_") -> None:

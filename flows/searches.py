@@ -1,0 +1,117 @@
+"""What a search leaves in MLflow: a child run a trial, the curve of the best so far, the iteration table, the settings to paste."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from tasks.models.recipes import USE, Recipe
+from tasks.records import Search, Trial
+from tasks.reports.iterations import best_so_far, marks, span, to_csv, trial_rows
+from tasks.tracking import Run
+
+TABLE = "trials"
+CURVE = "search/best_so_far"
+CURVE_POINTS = 20
+"""Points of a fold's learning curve: 60 would take half as long again to write. The report's plot has them all."""
+STATUS = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+
+
+class SearchRecord:
+    """The children of one search and, at its end, what is told of all of them.
+
+    Each function waits for MLflow and raises its errors: call `add` beside the search's loop, not in it. Threads may share one.
+    """
+
+    def __init__(self, run: Run, metric: str, began: float | None = None) -> None:
+        """`began`: when the search began, in seconds since 1970; reckoned from the end of the first trial when left out."""
+        self.run, self.metric, self._began = run, metric, began
+        self._children: dict[int, Run] = {}
+        self._written: set[int] = set()
+        self._lock = threading.Lock()
+
+    def add(self, trial: Trial) -> None:
+        """One child run: 15 to 30 ms. One that is there is not written again; one that could not be finished is gone on with."""
+        with self._lock:
+            if trial.number not in self._written:
+                self._write(trial)
+                self._written.add(trial.number)
+
+    def _write(self, trial: Trial) -> None:
+        started, ended = span(trial)
+        if self._began is None:
+            self._began = time.time() - ended
+        if trial.number not in self._children:
+            self._children[trial.number] = self.run.child(f"trial {trial.number:03d}", _tags(trial), self._began + started)
+        child = self._children[trial.number]
+        child.batch([*_metrics(trial, self.metric), *_curves(trial)], {**trial.hyperparameters, **trial.choices})
+        child.end(STATUS[trial.state], self._began + ended)
+
+    def close(self, search: Search) -> None:
+        """Mark the best trial and the chosen one, and write the table and the curve of the best so far to the parent.
+
+        Trials that have no child yet get one: those of an earlier process, and one that was chosen although time cut it short.
+        """
+        for trial in (*search.trials, *filter(None, (search.chosen,))):
+            self.add(trial)
+        for trial in {trial.number: trial for trial in (search.best, search.chosen) if trial is not None}.values():
+            words = marks(search, trial)
+            tags = {f"evertune.{word}": "yes" for word in words.split(", ")}
+            self._children[trial.number].tags({**tags, "mlflow.runName": f"trial {trial.number:03d} ({words})"})
+        self.run.batch([(CURVE, value, number) for number, value in best_so_far(search)])
+        if rows := trial_rows(search):
+            self.run.table(rows, f"{TABLE}.json")
+            self.run.text(to_csv(rows), f"{TABLE}.csv")
+
+
+def to_paste(recipe: Recipe, chosen: Collection[str]) -> dict[str, Any]:
+    """The chosen settings as sections of a config: the model with all its hyperparameters, of the rest only what was `chosen`.
+
+    `chosen` are names of the search space, such as features.rare or use.weather.
+    """
+    model = recipe.model.model_dump(mode="json", exclude_defaults=True, exclude={"family", "space", "hyperparameters"})
+    sections: dict[str, Any] = {
+        "model": {"family": recipe.model.family, **model, "hyperparameters": dict(recipe.model.hyperparameters)},
+        "features": _chosen(recipe.features.model_dump(mode="json"), "features", chosen),
+        "weights": _chosen(recipe.weights.model_dump(mode="json"), "weights", chosen),
+    }
+    if any(name.startswith(USE) for name in chosen):
+        sections["features"]["without"] = list(recipe.features.without)
+    return {name: section for name, section in sections.items() if section}
+
+
+def _chosen(section: dict[str, Any], name: str, chosen: Collection[str]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if f"{name}.{key}" in chosen}
+
+
+def _tags(trial: Trial) -> dict[str, Any]:
+    """What the list of runs can be filtered by; a failed trial's error is its description too."""
+    told = {"kind": "trial", "trial": trial.number, "state": trial.state, "family": trial.family, "origin": trial.origin}
+    tags = {f"evertune.{name}": value for name, value in told.items() if value != ""}
+    return tags | ({"evertune.error": trial.error, "mlflow.note.content": trial.error} if trial.error else {})
+
+
+def _metrics(trial: Trial, metric: str) -> Iterator[tuple[str, float, int]]:
+    """The main metric first, where the trial has it: MLflow lists metrics in the order they came."""
+    rounds = [score.rounds for score in trial.scores if score.rounds is not None]
+    values = {
+        metric: trial.value,
+        **{f"fold_{number}": value for number, value in enumerate(trial.fold_values, start=1)},
+        "rounds": statistics.median(rounds) if rounds else None,
+        "size": trial.size,
+        "seconds": trial.seconds,
+        "fit_seconds": sum(score.fit_seconds for score in trial.scores),
+        "peak_mb": max((score.peak_mb for score in trial.scores), default=0.0) or None,
+    }
+    return ((name, value, 0) for name, value in values.items() if value is not None)
+
+
+def _curves(trial: Trial) -> Iterator[tuple[str, float, int]]:
+    """Each fold's learning curve by round; of a fold that was scored several times the last one."""
+    for fold, curve in sorted({score.fold: score.curve for score in trial.scores if score.curve}.items()):
+        last = len(curve) - 1
+        for place in sorted({round(k * last / (CURVE_POINTS - 1)) for k in range(CURVE_POINTS)}):
+            yield f"curve/fold_{fold + 1}", curve[place][1], curve[place][0]

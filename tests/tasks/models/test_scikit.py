@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from sklearn.utils import all_estimators
 
 from tasks.errors import TrainingFailed
 from tasks.metrics import METRICS
+from tasks.models.estimators import PORTFOLIOS, SPACES, UNFIT
 from tasks.models.model import Fitting, Matrix, Native
-from tasks.models.scikit import SPACES, UNFIT, Scikit
+from tasks.models.scikit import Scikit
 from tasks.records import Floats, Target
 from tasks.settings import Task
 
@@ -61,6 +63,59 @@ def test_every_estimator_that_is_not_refused_fits_is_saved_and_answers_alike(est
     assert raw.dtype == np.float64
     assert np.isfinite(raw).all()
     np.testing.assert_array_equal(reloaded(native, task, tmp_path)(values), raw)
+    assert native.size is None or native.size > 0
+
+
+@pytest.mark.parametrize("estimator", USABLE)
+def test_every_estimator_weighs_rows_or_says_that_it_cannot(estimator: str) -> None:
+    task: Task = "multiclass" if estimator in CLASSIFIERS else "regression"
+    plain = rows(task)
+    weighted = replace(plain, weight=np.tile([1.2, 0.8], len(plain.truth) // 2))
+    model = Scikit(family="scikit", estimator=estimator)
+    if model.unfit_for_weights():
+        with pytest.raises(
+            TrainingFailed, match=rf"weights: {estimator} cannot weigh rows: its fit takes no sample_weight; leave weights out"
+        ):
+            fit(estimator, task, matrix=weighted)
+        return
+    assert np.isfinite(fit(estimator, task, matrix=weighted).predict(plain.values)).all()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "task", "size"),
+    [
+        ("LogisticRegression", "binary", 4),
+        ("LogisticRegression", "multiclass", 12),
+        ("Ridge", "regression", 4),
+        ("DecisionTreeRegressor", "regression", 4),
+        ("RandomForestRegressor", "regression", 400),
+        ("HistGradientBoostingClassifier", "multiclass", None),
+        ("GradientBoostingClassifier", "binary", None),
+        ("KNeighborsRegressor", "regression", None),
+    ],
+)
+def test_the_size_is_leaves_or_coefficients_where_there_are_any(estimator: str, task: Task, size: float | None) -> None:
+    chosen = {"max_leaf_nodes": 4} if "Tree" in estimator or "Forest" in estimator else {}
+    found = fit(estimator, task, **chosen).size
+    if estimator == "KNeighborsRegressor":
+        assert found is None
+    elif size is None:
+        assert found is not None
+        assert found > 100
+    else:
+        assert found == size
+
+
+@pytest.mark.parametrize("estimator", PORTFOLIOS)
+def test_a_portfolio_lies_within_its_space(estimator: str) -> None:
+    for chosen in PORTFOLIOS[estimator]:
+        for name, value in chosen.items():
+            parameter: Any = SPACES[estimator][name]
+            assert parameter.low <= value <= parameter.high
+
+
+def test_a_ranking_is_not_for_scikit_learn() -> None:
+    assert Scikit(family="scikit", estimator="Ridge").unfit_for("ranking") == "Ridge cannot learn a ranking; lightgbm and xgboost can"
 
 
 @pytest.mark.parametrize(

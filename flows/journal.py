@@ -17,12 +17,15 @@ import yaml
 from configs.schema import RetrainConfig
 from flows.links import find_links
 from flows.occasions import Occasion
+from flows.searches import SearchRecord, to_paste
 from tasks.artifacts import publish_link, publish_markdown
 from tasks.errors import DataRejected, EvertuneError
 from tasks.homes import Home
-from tasks.models.model import Fitted, Model
-from tasks.records import Decision, Evaluation, Result, Rows, Search, Split, Story, Table, Trial, Verdict
+from tasks.models.model import Fitted
+from tasks.models.recipes import Candidates, Recipe
+from tasks.records import Decision, Evaluation, Result, Rows, Search, Split, Story, Table, Verdict
 from tasks.registry import SETTINGS_FILE, Prior
+from tasks.remembering import MEMORY_FILE, MODEL_TAG, recall, write_memory
 from tasks.reporting import write_report
 from tasks.sources.source import mask
 from tasks.splitting import sides
@@ -41,8 +44,10 @@ class Journal:
     def __init__(
         self, config: RetrainConfig, as_of: datetime, home: Home, run: Run, prior: Prior, timing: Timing, occasion: Occasion
     ) -> None:
-        self.config, self.home, self.run, self.prior, self.timing = config, home, run, prior, timing
+        self.config, self.as_of, self.home, self.run, self.prior, self.timing = config, as_of, home, run, prior, timing
         self.identity = self.metric = ""
+        self.memory = recall(run.tracker, config.model_name, as_of, config.tuning.memory.settings)
+        self._trials: SearchRecord | None = None
         self.figures: dict[str, float] = {}  # written last: MLflow lists metrics in the order they came, and scores matter most
         self.result: dict[str, Any] = {
             "model": config.model_name,
@@ -55,10 +60,18 @@ class Journal:
             "started": datetime.now(as_of.tzinfo),
             "config": mask(yaml.safe_dump(_without_secrets(config.model_dump(mode="json", exclude_none=True)), sort_keys=False)),
             "champion": prior.champion,
+            "earlier": self.memory.earlier,
             "trigger": occasion.trigger,
         }
         run.text(self.told["config"], "config.yaml")
-        run.tags({"evertune.config_digest": config.digest(), "evertune.code": _code_version(), "evertune.trigger": occasion.trigger})
+        run.tags(
+            {
+                MODEL_TAG: config.model_name,
+                "evertune.config_digest": config.digest(),
+                "evertune.code": _code_version(),
+                "evertune.trigger": occasion.trigger,
+            }
+        )
         run.tags({"evertune.flow_run_id": occasion.flow_run_id or ""})
         self.links = find_links(home, run, occasion.flow_run_id)
         self._link_both_ways()
@@ -71,7 +84,9 @@ class Journal:
         """`fresh`: what the same retrain came to before is neither answered again nor gone on with."""
         self.add(table=table, findings=table.findings)
         prior = [found.version if found else "-" for found in (self.prior.champion, self.prior.later)]
-        self.identity = _hash(self.config.model_name, table.digest, self.config.digest(), *prior, *([self.run.id] if fresh else []))
+        self.identity = _hash(
+            self.config.model_name, table.digest, self.config.digest(), *prior, self.memory.digest, *([self.run.id] if fresh else [])
+        )
         source = self.told["source"]
         self.run.data_set(source, table)
         self.run.tags({"evertune.identity": self.identity, "evertune.data_digest": table.digest, "evertune.source": source.location})
@@ -89,23 +104,28 @@ class Journal:
         self.result |= {"tuned": decision.tune, "tune_reason": decision.reason}
         self.run.tags({"evertune.tuning": "ran" if decision.tune else "skipped", "evertune.tune_reason": decision.reason})
 
-    def record_trial(self, trial: Trial) -> None:
-        self.run.trial(f"trial {trial.number:03d}", trial, self.metric)
+    def begin_search(self) -> SearchRecord:
+        """The record of this retrain's search, which begins now; its `add` writes one child run a trial."""
+        self._trials = SearchRecord(self.run, self.metric)
+        return self._trials
 
-    def add_search(self, search: Search) -> None:
+    def add_search(self, search: Search, candidates: Candidates, table: Table) -> None:
+        """The whole search, once it has ended; what later retrains will remember of it."""
         self.add(search=search)
         self.result["trials"] = search.counts
         self.figures |= {f"trials/{state}": count for state, count in search.counts.items()}
+        assert self._trials is not None
+        self._trials.close(search)
+        self.run.json(write_memory(search, self.as_of, candidates, table.newest), MEMORY_FILE)
 
-    def add_model(self, fitted: Fitted) -> None:
-        model = fitted.model
-        importance = _shares(fitted)
-        self.add(family=model.identity, importance=importance)
-        self.result["hyperparameters"] = dict(model.hyperparameters)
-        self.run.parameters({"family": model.identity, **model.hyperparameters})
-        self.run.json(
-            {"family": model.identity, "hyperparameters": model.hyperparameters, "model": model.model_dump(mode="json")}, SETTINGS_FILE
-        )
+    def add_model(self, fitted: Fitted, recipe: Recipe, candidates: Candidates) -> None:
+        """What is trained, as a registry entry and the next retrain read it, and as people paste it into a config."""
+        model = recipe.model
+        self.add(family=model.identity, importance=_shares(fitted))
+        self.result["hyperparameters"] = dict(model.shown)
+        self.run.parameters({"family": model.identity, **model.shown})
+        self.run.json({"family": model.identity, "hyperparameters": model.hyperparameters, **recipe.to_json()}, SETTINGS_FILE)
+        self.run.json(to_paste(recipe, dict.fromkeys(candidates.extra, True)), "best_hyperparameters.json")
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
         self.add(evaluation=evaluation)
@@ -123,21 +143,21 @@ class Journal:
         live = self.prior.later or self.prior.champion
         return live.version if live else None
 
-    def version_identity(self, model: Model) -> str:
+    def version_identity(self, recipe: Recipe) -> str:
         """What a version is registered under: the same retrain that came to the same settings never registers a second one."""
-        return _hash(self.identity, json.dumps(model.model_dump(mode="json"), sort_keys=True))
+        return _hash(self.identity, json.dumps(recipe.to_json(), sort_keys=True))
 
     def study(self) -> tuple[str, str]:
         """The study store's address and this search's name: the same retrain goes on with its own search."""
         url = os.environ.get("EVERTUNE_STUDIES_URL") or self.home.studies_url
         return url, f"{self.config.model_name}-{self.identity}"
 
-    def version_tags(self, table: Table, rows: Rows, model: Model, evaluation: Evaluation) -> dict[str, Any]:
+    def version_tags(self, table: Table, rows: Rows, recipe: Recipe, evaluation: Evaluation) -> dict[str, Any]:
         """What a registered version says of itself, and what the next retrain starts from."""
         time = table.columns.time
         through = None if time is None else table.frame[time].iloc[rows].max().isoformat()
         return {
-            "evertune.family": model.identity,
+            "evertune.family": recipe.model.identity,
             "evertune.config_digest": self.config.digest(),
             "evertune.data_digest": table.digest,
             "evertune.sides": sides(table.columns, self.config.split),

@@ -6,6 +6,7 @@ A plain Prefect flow: `retrain("configs/flights.yaml")` from Python or a noteboo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +22,8 @@ from configs.schema import RetrainConfig
 from flows.journal import Journal
 from flows.occasions import find_occasion
 from flows.preflight import check_services
-from tasks.deciding import decide_tuning, last_best, nothing_new
+from flows.searching import Workers, open_tuner
+from tasks.deciding import decide_tuning, judge_probe, last_best, nothing_new
 from tasks.errors import EvertuneError, TrainingFailed
 from tasks.evaluation import Rival, evaluate_model
 from tasks.features import build_features
@@ -29,8 +31,9 @@ from tasks.gate import judge_candidate
 from tasks.homes import Home
 from tasks.loading import load_table
 from tasks.metrics import DEFAULTS, find_metric
-from tasks.models import parse_model
 from tasks.models.model import Fitting
+from tasks.models.recipes import Candidates, Recipe, read_recipe
+from tasks.probing import probe_settings
 from tasks.records import Champion, Floats, Result, Rows, Split, Table
 from tasks.registration import register_model
 from tasks.registry import Prior, champion_predictor, find_prior
@@ -53,7 +56,7 @@ def name_run() -> str:
 def retrain(
     config: str,
     as_of: datetime | None = None,
-    tune: Literal["always", "never"] | None = None,
+    tune: Literal["always", "never", "auto"] | None = None,
     overrides: dict[str, Any] | None = None,
     force: bool = False,
 ) -> Result | State[Any]:
@@ -89,7 +92,8 @@ def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: boo
             prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None)
             journal = Journal(config, as_of, home, run, prior, timing, occasion)
             try:
-                return _stages(config, as_of, prior, journal, force)
+                with Workers(config, home) as workers:
+                    return _stages(config, as_of, prior, journal, workers, force)
             except Exception as error:
                 foreseen = error if isinstance(error, EvertuneError) else service_fault(error)
                 if foreseen is None:
@@ -98,7 +102,7 @@ def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: boo
                 raise foreseen from error.__cause__ if foreseen is error else error
 
 
-def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journal, force: bool) -> Result:
+def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journal, workers: Workers, force: bool) -> Result:
     champion = prior.champion
     loaded = load_table(config.source, as_of)
     journal.add(source=loaded.source)
@@ -121,21 +125,32 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
 
     split = split_table(table, config.split, config.label_delay, champion, config.gate.min_rows)
     journal.add_split(split)
-    features = build_features(table.columns, config.features, config.model.encoding)
-    decision = decide_tuning(config.tuning, config.model, champion)
-    journal.add_decision(decision)
-    if decision.tune:
-        model, search = tune_model(
-            table, split, features, config.model, config.tuning, fitting, journal.study(), journal.record_trial
-        )  # fmt: skip
-        journal.add_search(search)
-    else:
-        tune_model.skip(decision.reason)
-        model = last_best(config.model, champion)
+    base = Recipe(config.model, config.features, config.weights)
+    candidates = Candidates(base, target.task, config.alternatives, config.space)
+    build_features(table.columns, base.features, base.model.reads)
+    decision = decide_tuning(config.tuning, candidates, champion, journal.memory.last, table, as_of, metric.name)
 
-    fitted = train_model(table, split.train, features, model, fitting)
-    model = fitted.model  # with the number of rounds, whoever chose it
-    journal.add_model(fitted)
+    def reuse() -> Recipe:
+        return last_best(candidates, champion)
+
+    if decision.tune or decision.probe:
+        with open_tuner(config, table, split, candidates, fitting, workers, journal, len(_all_rows(table, split, config))) as tuner:
+            if decision.probe:
+                seconds = probe_settings(tuner, config.tuning.auto.probe)
+                decision = judge_probe(tuner.trials, champion, journal.memory.last, tuner.block_rows, metric, config.tuning, seconds)
+            journal.add_decision(decision)
+            if decision.tune:
+                recipe, search = tune_model(tuner, reuse)
+                journal.add_search(search, candidates, table)
+    if not decision.tune:
+        journal.add_decision(decision)
+        tune_model.skip(decision.reason)
+        recipe = reuse()
+
+    features = build_features.plain(table.columns, recipe.features, recipe.model.reads)
+    fitted = train_model(table, split.train, features, recipe.model, fitting, recipe.weights)
+    recipe = replace(recipe, model=fitted.model)  # with the number of rounds, whoever chose it
+    journal.add_model(fitted, recipe, candidates)
     evaluation = evaluate_model(fitted, _rival(champion, table, split, config, fitting), table, split, metric, metrics)
     journal.add_evaluation(evaluation)
     verdict = judge_candidate(evaluation, config.gate, table.suspects, config.validation.leakage, prior.later)
@@ -145,9 +160,10 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
         return journal.finish("kept", verdict.reason, journal.live_version)
 
     rows = _all_rows(table, split, config)
-    final = fitted if np.array_equal(rows, split.train) else refit_model(table, rows, features, model, fitting)
-    tags = journal.version_tags(table, rows, model, evaluation)
-    version = register_model(journal.run, final, table.frame.iloc[rows], config.model_name, journal.version_identity(model), tags, champion)
+    final = fitted if np.array_equal(rows, split.train) else refit_model(table, rows, features, recipe.model, fitting, recipe.weights)
+    tags = journal.version_tags(table, rows, recipe, evaluation)
+    identity = journal.version_identity(recipe)
+    version = register_model(journal.run, final, table.frame.iloc[rows], config.model_name, identity, tags, champion)
     return journal.finish("promoted", verdict.reason, version)
 
 
@@ -163,9 +179,9 @@ def _rival(champion: Champion | None, table: Table, split: Split, config: Retrai
         f"champion v{champion.version} has seen rows of the test window: its settings, refitted on the challenger's training rows, stand in"
     )
     try:
-        settings = parse_model(champion.settings)
-        features = build_features.plain(table.columns, config.features, settings.encoding)
-        return Rival("stand-in", note, train_stand_in(table, split.train, features, settings, fitting).predict)
+        recipe = read_recipe(champion.settings)
+        features = build_features.plain(table.columns, recipe.features, recipe.model.reads)
+        return Rival("stand-in", note, train_stand_in(table, split.train, features, recipe.model, fitting, recipe.weights).predict)
     except TrainingFailed as error:
         return Rival("stand-in", note, _refuse(error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from configs.schema import RetrainConfig
 from flows.journal import Journal
@@ -13,7 +14,7 @@ from tasks.executors.executor import Executor, JobLimits
 from tasks.homes import Home
 from tasks.models.model import Fitting
 from tasks.models.recipes import Candidates
-from tasks.records import Champion, Split, Table
+from tasks.records import Split, Table
 from tasks.searches import find_search
 from tasks.trials.memory import start_from
 from tasks.trials.tuner import FinalFit, Tuner
@@ -21,17 +22,38 @@ from tasks.trials.tuner import FinalFit, Tuner
 GIGABYTE = 10**9
 
 
-def start_workers(config: RetrainConfig, home: Home) -> Executor | None:
-    """Workers that start while data is still being read; None where nothing will be tuned."""
-    settings = config.tuning
-    if settings.when == "never":
-        return None
-    seconds = None if settings.trial_minutes is None else 60 * settings.trial_minutes
-    limits = JobLimits(seconds, None if settings.trial_memory is None else int(settings.trial_memory * GIGABYTE))
-    capacity = settings.parallel or config.usable_threads
-    executor = open_executor(settings.executor, capacity, config.usable_threads, limits, home.root / "scratch", settings.dask)
-    executor.start()
-    return executor
+class Workers:
+    """The workers of one retrain: they start while data is still being read, and end with the search, or with the block."""
+
+    def __init__(self, config: RetrainConfig, home: Home) -> None:
+        self._executor: Executor | None = None
+        self._config, self._home = config, home
+
+    def __enter__(self) -> Self:
+        if self._config.tuning.when != "never":
+            self.executor.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def executor(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._open()
+        return self._executor
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.close()
+
+    def _open(self) -> Executor:
+        config, settings = self._config, self._config.tuning
+        seconds = None if settings.trial_minutes is None else 60 * settings.trial_minutes
+        limits = JobLimits(seconds, None if settings.trial_memory is None else int(settings.trial_memory * GIGABYTE))
+        models = [model.model_dump(mode="json") for model in (config.model, *config.alternatives)]
+        scratch = self._home.root / "scratch"
+        return open_executor(settings.executor, settings.parallel, config.usable_threads, limits, scratch, settings.dask, models)
 
 
 @contextmanager
@@ -41,22 +63,22 @@ def open_tuner(
     split: Split,
     candidates: Candidates,
     fitting: Fitting,
-    executor: Executor,
+    workers: Workers,
     journal: Journal,
-    champion: Champion | None,
     rows: int,
 ) -> Iterator[Tuner]:
-    """The tuner of this retrain; every trial is written when the block ends. `rows` are those of the final fit."""
+    """The tuner of this retrain; when the block ends every trial is written and the workers' memory is free. `rows` are the final fit's."""
     settings = config.tuning
-    method = find_search(settings, candidates.space)
-    start = start_from(candidates, champion, journal.memory.settings, settings.memory)
-    final = FinalFit(rows, 2 if config.registry.refit and config.time else 1, config.usable_threads)
-    with Progress(fitting.metric, settings) as progress:
+    method = find_search(settings, candidates.space, len(split.folds))
+    start = start_from(candidates, journal.prior.champion, journal.memory.settings, settings.memory)
+    final = FinalFit(rows, 2 if config.registry.refit and config.time else 1, fitting.threads)
+    with Progress(fitting.metric.name, settings) as progress:
         tuner = Tuner(
-            table, split, candidates, settings, method, fitting, executor, journal.study(), start, final,
-            journal.record_trial, progress.update,
+            table, split, candidates, settings, method, fitting, workers.executor, journal.study(), start, final,
+            journal.begin_search().add, progress.update,
         )  # fmt: skip
         try:
             yield tuner
         finally:
+            workers.close()
             tuner.close()

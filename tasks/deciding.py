@@ -63,8 +63,8 @@ def decide_tuning(
 
 def judge_probe(
     probe: Sequence[Trial],
-    champion: Champion,
-    last: LastSearch,
+    champion: Champion | None,
+    last: LastSearch | None,
     rows: Sequence[NDArray[np.int64]],
     metric: Metric,
     settings: TuningSettings,
@@ -74,6 +74,8 @@ def judge_probe(
 
     `rows` as for `paired_difference`; `seconds` is what the probe took.
     """
+    assert champion is not None, "a probe is asked for where there is a champion"
+    assert last is not None, "a probe is asked for where an earlier search is remembered"
     live = f"champion v{champion.version}"
     incumbent = next((trial for trial in probe if trial.origin == champion_origin(champion)), None)
     if incumbent is None or incumbent.state != "finished":

@@ -148,7 +148,7 @@ class Champion:
     family: str
     hyperparameters: Hyperparameters
     settings: dict[str, Any]
-    """The whole model settings it was trained with, hyperparameters among them, as JSON."""
+    """The whole recipe it was trained with, as `tasks.models.recipes.Recipe.to_json` wrote it."""
     live: bool = True
     """Whether the alias points at it; a replay of an earlier date starts from an older version."""
 
@@ -189,6 +189,8 @@ class FoldScore:
     worker: str = ""
     started: float = 0.0
     """Seconds after the search began; the timeline's. Set by the search, since no worker knows."""
+    prediction: Floats | None = field(default=None, compare=False, repr=False)
+    """The raw predictions of the scored rows as float32, where a blend may want them; never written down."""
 
 
 State = Literal["finished", "pruned", "failed"]

@@ -20,7 +20,7 @@ from tasks.targets import align
 from tasks.tracking import Run, Tracker, signature
 
 ALIAS = "champion"
-SETTINGS_FILE = "best_hyperparameters.json"
+SETTINGS_FILE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -228,13 +228,13 @@ def _with_settings(tracker: Tracker, champion: Champion) -> Champion:
             f"champion v{champion.version} of {champion.name}: its run {champion.run_id} or the run's {SETTINGS_FILE} is gone "
             f"({str(error).splitlines()[0]}); point the alias {ALIAS!r} at another version"
         ) from error
-    return replace(champion, hyperparameters=settings["hyperparameters"], settings=settings["model"])
+    return replace(champion, hyperparameters=settings["hyperparameters"], settings=settings)
 
 
 def _requirements(fitted: Fitted) -> list[str]:
     from importlib.metadata import version
 
-    return [f"{name}=={version(name)}" for name in ("mlflow", *type(fitted.model).requirements)]
+    return [f"{name}=={version(name)}" for name in ("mlflow", *fitted.model.needs)]
 
 
 def _text(value: Any) -> str | None:

@@ -274,8 +274,10 @@ class TuningSettings(Settings):
     """Stop when the ten best trials lie within this share of the best score."""
     on_all_failed: Literal["fail", "last_best"] = "fail"
     """What happens when every trial failed: the run fails (the champion stays), or it trains with the last best hyperparameters."""
-    choice: Literal["one_se", "best"] = "one_se"
-    """one_se: the cheapest of the trials that cannot be told from the best one (paired, one standard error); best: the best mean."""
+    choice: Literal["best", "one_se"] = "best"
+    """best: the best mean over folds; one_se: the cheapest of the trials that cannot be told from it (paired, one standard error)."""
+    average: Annotated[int, Field(ge=1, le=10)] = 1
+    """Train the mean of up to this many of the best trials, those that answer better together; 1 trains the chosen one alone."""
     finalists: Annotated[int, Field(ge=1, le=20)] = 3
     """How many of the best trials are kept for the next retrain, and reported."""
     parallel: Count | None = None

@@ -32,6 +32,8 @@ class Workload:
     seed: int
     threads: int = 1
     """Threads of one fit."""
+    keep_predictions: bool = False
+    """Whether scores bring the predictions they rest on."""
 
 
 @dataclass(frozen=True)

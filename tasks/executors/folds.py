@@ -27,12 +27,12 @@ from tasks.homes import make_private, open_private
 from tasks.models.model import Fitting, Matrix, Model, matrix
 from tasks.models.recipes import Recipe
 from tasks.plans import Features, plan_features
-from tasks.targets import encode
+from tasks.targets import encode, queries
 from tasks.weights import weigh
 
 log = logging.getLogger("evertune")
 
-ARRAYS = ("values", "truth", "weight")
+ARRAYS = ("values", "truth", "weight", "query")
 SPARE_BYTES = 1 << 30
 """Free disk that the store leaves alone: what would not fit beside it is built by each worker for itself."""
 
@@ -153,10 +153,14 @@ def build_fold(workload: Workload, recipe: Recipe, job: Job) -> tuple[Matrix, Ma
     fold, target = workload.folds[job.fold], workload.columns.target
     train = fold.train[len(fold.train) - max(1, round(job.share * len(fold.train))) :]
     frame, held_out = workload.frame.iloc[train], workload.frame.iloc[fold.valid]
-    features: Features = plan_features(workload.columns, recipe.features, recipe.model.encoding).fit(frame)
+    features: Features = plan_features(workload.columns, recipe.features, recipe.model.reads).fit(frame)
     truth = encode(target, frame[target.column])
     weight = weigh(recipe.weights, frame, truth, workload.columns)
-    return matrix(features, frame, truth, weight), matrix(features, held_out, encode(target, held_out[target.column]))
+    columns = workload.columns
+    return (
+        matrix(features, frame, truth, weight, queries(columns, frame)),
+        matrix(features, held_out, encode(target, held_out[target.column]), query=queries(columns, held_out)),
+    )
 
 
 def write_matrices(matrices: tuple[Matrix, Matrix], folder: Path) -> bool:
@@ -176,16 +180,16 @@ def read_matrices(folder: Path) -> tuple[Matrix, Matrix]:
 
 def _read_matrix(folder: Path, side: str) -> Matrix:
     files = [folder / f"{side}-{name}.npy" for name in ARRAYS]
-    values, truth, weight = (np.asarray(np.load(file, mmap_mode="r")) if file.exists() else None for file in files)
+    values, truth, weight, query = (np.asarray(np.load(file, mmap_mode="r")) if file.exists() else None for file in files)
     described = json.loads((folder / f"{side}.json").read_text(encoding="utf-8"))
     assert values is not None
     assert truth is not None
-    return Matrix(values, truth, tuple(described["names"]), tuple(described["categorical"]), weight)
+    return Matrix(values, truth, tuple(described["names"]), tuple(described["categorical"]), weight, query)
 
 
 def _matrix_parts(recipe: Recipe, job: Job) -> dict[str, Any]:
     processing = {part: getattr(recipe, part).model_dump(mode="json") for part in ("features", "weights")}
-    return {"fold": job.fold, "share": job.share, "encoding": recipe.model.encoding, **processing}
+    return {"fold": job.fold, "share": job.share, "encoding": recipe.model.reads, **processing}
 
 
 def _digest(parts: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 
 from tasks.executors.executor import Job, Workload
 from tasks.executors.folds import FoldStore, PreparedFolds
-from tasks.metrics import METRICS, labels
-from tasks.models.model import Fitting, Native
+from tasks.metrics import Metric, find_metric, labels
+from tasks.models.model import Fitting, Matrix, Native
 from tasks.models.recipes import read_recipe
 from tasks.records import Floats, FoldScore
 
@@ -36,7 +35,7 @@ class Bench:
         began = time.perf_counter()
         work = self.workload
         recipe = read_recipe(job.recipe)
-        metric = METRICS[work.metric]
+        metric = find_metric(work.metric)
         fitting = Fitting(work.columns.target, metric, work.seed, work.threads)
         prepared = self._folds.get(recipe, job, fitting)
         fit_began = time.perf_counter()
@@ -44,31 +43,33 @@ class Bench:
         fit_seconds = time.perf_counter() - fit_began
         prediction = native.valid_prediction if native.valid_prediction is not None else native.predict(prepared.valid.values)
         answer = labels(prediction) if metric.decides else prediction
-        value = metric.measure(prepared.valid.truth, answer)
+        value = metric.measure(prepared.valid.truth, answer, prepared.valid.query)
         if not math.isfinite(value):
             raise ArithmeticError(f"{metric.name} is {value}, not a finite number")
         return FoldScore(
             fold=job.fold,
             share=job.share,
             value=value,
-            blocks=_by_block(metric.measure, prepared.valid.truth, answer, work.blocks[job.fold]),
+            blocks=_by_block(metric, prepared.valid, answer, work.blocks[job.fold]),
             rows=prepared.rows,
             rounds=native.rounds,
             size=native.size,
             fit_seconds=fit_seconds,
             seconds=time.perf_counter() - began,
             curve=_thinned(native),
+            prediction=np.asarray(prediction, dtype=np.float32) if work.keep_predictions and job.share == 1 else None,
         )
 
 
-def _by_block(measure: Callable[[Floats, Floats], float], truth: Floats, answer: Floats, blocks: Any) -> tuple[float, ...]:
+def _by_block(metric: Metric, scored: Matrix, answer: Floats, blocks: Any) -> tuple[float, ...]:
     """The metric on each block; NaN where a block's rows do not define it."""
     order = np.argsort(blocks, kind="stable")
     edges = np.flatnonzero(np.diff(blocks[order])) + 1
     values = []
     for rows in np.split(order, edges):
         try:
-            values.append(float(measure(truth[rows], answer[rows])))
+            query = None if scored.query is None else scored.query[rows]
+            values.append(float(metric.measure(scored.truth[rows], answer[rows], query)))
         except ValueError:  # scikit-learn's word for a metric that these rows do not define
             values.append(math.nan)
     return tuple(values)

@@ -1,15 +1,17 @@
-"""Model families: one file each, one name in the union below."""
+"""Model families. A new one is a file here and a name in `families`."""
 
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from tasks.errors import TrainingFailed
+from tasks.models.blend import Blend
+from tasks.models.keras import Keras
 from tasks.models.lightgbm import LightGBM
 from tasks.models.scikit import Scikit
 from tasks.models.xgboost import XGBoost
 
-AnyModel = Annotated[LightGBM | XGBoost | Scikit, Field(discriminator="family")]
+AnyModel = Annotated[LightGBM | XGBoost | Scikit | Keras | Blend, Field(discriminator="family")]
 
 
 def parse_model(settings: dict[str, Any]) -> AnyModel:

@@ -20,7 +20,7 @@ from tasks.metrics import DEFAULTS, Metric
 from tasks.plans import Encoding, Features
 from tasks.records import Floats, Hyperparameters, Rows, Target
 from tasks.settings import Settings, Task
-from tasks.spaces import Space
+from tasks.spaces import Space, settle
 from tasks.wording import did_you_mean
 
 
@@ -93,9 +93,6 @@ class Model(Settings):
     requirements: ClassVar[tuple[str, ...]] = ()
     rounds_name: ClassVar[str | None] = None
     """The hyperparameter that counts boosting rounds, for families that stop early; where it is given, nothing stops early."""
-
-    rounds_growth: ClassVar[float] = 0.5
-    """The final fit has more rows than a fold, by a factor f; its rounds are the folds' median times f to this power."""
 
     @property
     def identity(self) -> str:
@@ -176,6 +173,26 @@ class Model(Settings):
             raise ValueError("; and ".join(faults))
         return self
 
+    @property
+    def reads(self) -> Encoding:
+        """What kind of matrix it reads."""
+        return self.encoding
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Packages that a served model needs."""
+        return self.requirements
+
+    @property
+    def shown(self) -> Hyperparameters:
+        """Its hyperparameters as people read them."""
+        return self.hyperparameters
+
+    def sources(self) -> list[str]:
+        """The source texts that serve it, `load_native` last."""
+        functions: list[Any] = [*self.travelling(), type(self).load_native]
+        return [textwrap.dedent(inspect.getsource(function)).removeprefix("@staticmethod\n") for function in functions]
+
     def travelling(self) -> tuple[Callable[..., Any], ...]:
         """Functions that `load_native` calls: their source text travels with it."""
         return ()
@@ -183,7 +200,7 @@ class Model(Settings):
     def searched(self, task: Task) -> Space:
         """The space a search draws from: the default one, overridden by name, without what is fixed."""
         space = {**self.default_space(task), **self.space}
-        return {name: parameter for name, parameter in space.items() if name not in self.hyperparameters}
+        return settle(space, self.hyperparameters)
 
     def with_hyperparameters(self, hyperparameters: Hyperparameters) -> Any:
         """The same settings with these values on top of the fixed ones."""
@@ -214,9 +231,9 @@ class Fitted:
         files = folder / "model"
         files.mkdir(parents=True)
         self.native.save(files)
-        (files / "plan.json").write_text(json.dumps(self.plan, indent=1), encoding="utf-8")
-        sources: list[Any] = [serving, *self.model.travelling(), type(self.model).load_native]
-        texts = [textwrap.dedent(inspect.getsource(source)).removeprefix("@staticmethod\n") for source in sources]
+        for place in (files, *(part for part in files.iterdir() if part.is_dir())):  # a blend's members have folders of their own
+            (place / "plan.json").write_text(json.dumps(self.plan, indent=1), encoding="utf-8")
+        texts = [inspect.getsource(serving), *self.model.sources()]
         code = folder / "served_model.py"
         ending = "from mlflow.models import set_model\n\nset_model(served_model(load_native))\n"
         code.write_text("\n\n".join((*texts, ending)), encoding="utf-8")

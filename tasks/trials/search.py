@@ -15,6 +15,7 @@ from tasks.models.recipes import Candidates
 from tasks.records import Hyperparameters, State, Trial
 from tasks.settings import TuningSettings
 from tasks.trials.limits import reached
+from tasks.trials.stores import Told
 from tasks.trials.studies import Proposal, Proposer
 
 WINDOW = 8
@@ -54,7 +55,7 @@ class TrialLoop:
     """Runs trials until told to stop; may be called again to go on with the same search.
 
     `steps` are the fits of one trial in order, `deadline(trials)` the monotonic instant at which everything is ended,
-    `written` is handed each trial that is over, with what the store keeps of it.
+    `written` is handed each trial that is over.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class TrialLoop:
         steps: tuple[Step, ...],
         metric: Metric,
         settings: TuningSettings,
-        written: Callable[[object, Trial], None],
+        written: Callable[[Told], None],
         shown: Callable[[Standing], None],
         started: float,
     ) -> None:
@@ -193,7 +194,7 @@ class TrialLoop:
             self.partial.append(trial)  # it says nothing about its settings, and is not counted
             return
         self.trials.append(trial)
-        self._written(frozen, trial)
+        self._written(Told(trial, frozen))
 
     def _trial(self, running: _Running, state: State, error: str) -> Trial:
         proposal = running.proposal

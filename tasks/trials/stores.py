@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import ServiceUnavailable
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 STATES = {"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 
 
+@dataclass(frozen=True)
+class Told:
+    """A trial that is over, and Optuna's own record of it."""
+
+    trial: Trial
+    frozen: FrozenTrial
+
+
 class Store:
     """One study in its database; made if missing. Raises ServiceUnavailable when the database does not answer."""
 
@@ -32,22 +40,24 @@ class Store:
         self._url, self.name = url, name
         self._study = self._open()
 
-    def past(self) -> list[tuple[FrozenTrial, Trial]]:
+    def past(self) -> list[Told]:
         """Trials that an earlier process of the same search finished or pruned; what failed may work now, and is left out."""
         with _told():
             stored = self._study.get_trials(deepcopy=False)
-        return [(frozen, read_trial(frozen.user_attrs)) for frozen in stored if frozen.state.name in ("COMPLETE", "PRUNED")]
+        return [Told(read_trial(frozen.user_attrs), frozen) for frozen in stored if frozen.state.name in ("COMPLETE", "PRUNED")]
 
-    def add(self, frozen: FrozenTrial, trial: Trial) -> None:
+    def add(self, told: Told) -> None:
         """Write one trial that is over. Raises ServiceUnavailable, after having opened the database anew once."""
         import optuna
 
+        trial, frozen = told.trial, told.frozen
+        bare = replace(trial, scores=tuple(replace(score, prediction=None) for score in trial.scores))
         written = optuna.trial.create_trial(
             state=optuna.trial.TrialState[STATES[trial.state]],
             value=frozen.value if trial.state == "finished" else None,
             params=frozen.params,
             distributions=frozen.distributions,
-            user_attrs={"trial": json.dumps(asdict(trial))},
+            user_attrs={"trial": json.dumps(asdict(bare))},
         )
         try:
             self._study.add_trial(written)

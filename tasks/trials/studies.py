@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.metrics import Metric
 from tasks.models.recipes import Candidates
-from tasks.records import FoldScore, Hyperparameters, State, Trial
+from tasks.records import FoldScore, Hyperparameters, State
 from tasks.spaces import broken, internal, suggest
-from tasks.trials.stores import STATES
+from tasks.trials.stores import STATES, Told
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -76,10 +76,11 @@ class Proposer:
         self._points = points
         self._number = 0
 
-    def restore(self, frozen: FrozenTrial, trial: Trial) -> None:
+    def restore(self, told: Told) -> None:
         """Take in a trial of an earlier process: it is known, counted, and not run again."""
         import optuna
 
+        trial, frozen = told.trial, told.frozen
         if trial.state == "finished":
             self._keep_baseline(trial.scores)
         steps = dict(step for place, score in enumerate(trial.scores) for step in self._steps(place, [*trial.scores], score))

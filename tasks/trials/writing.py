@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from tasks.records import Trial
+from tasks.trials.stores import Told
 
-Sink = Callable[[Trial], None]
+Sink = Callable[[Told], None]
 TRY_SECONDS = 60.0
 log = logging.getLogger("evertune")
 
@@ -24,13 +24,13 @@ class Writer:
     def __init__(self, sinks: dict[str, Sink], passing: Callable[[Exception], bool], try_seconds: float = TRY_SECONDS) -> None:
         """`passing` says whether an error may go away by itself, like that of a server that restarts."""
         self._sinks, self._passing, self._try_seconds = sinks, passing, try_seconds
-        self._waiting: queue.Queue[Trial | None] = queue.Queue()
+        self._waiting: queue.Queue[Told | None] = queue.Queue()
         self._failed: dict[str, Exception] = {}
         self._thread = threading.Thread(target=self._write, name="evertune-writer", daemon=True)
         self._thread.start()
 
-    def put(self, trial: Trial) -> None:
-        self._waiting.put(trial)
+    def put(self, told: Told) -> None:
+        self._waiting.put(told)
 
     def close(self) -> None:
         """Wait until everything is written. Raises the first error of a sink that was given up."""
@@ -40,21 +40,21 @@ class Writer:
             raise error
 
     def _write(self) -> None:
-        while (trial := self._waiting.get()) is not None:
+        while (told := self._waiting.get()) is not None:
             for name, sink in self._sinks.items():
                 if name not in self._failed:
-                    self._try(name, sink, trial)
+                    self._try(name, sink, told)
 
-    def _try(self, name: str, sink: Sink, trial: Trial) -> None:
+    def _try(self, name: str, sink: Sink, told: Told) -> None:
         deadline, pause = time.monotonic() + self._try_seconds, 0.5
         while True:
             try:
-                return sink(trial)
+                return sink(told)
             except Exception as error:
                 if not self._passing(error) or time.monotonic() + pause > deadline:
-                    log.error("trial %d could not be written to %s, nor will those after it be: %s", trial.number, name, error)
+                    log.error("trial %d could not be written to %s, nor will those after it be: %s", told.trial.number, name, error)
                     self._failed[name] = error
                     return None
-                log.warning("trial %d: %s does not answer (%s), tried again", trial.number, name, str(error).splitlines()[0])
+                log.warning("trial %d: %s does not answer (%s), tried again", told.trial.number, name, str(error).splitlines()[0])
             time.sleep(pause)
             pause = min(2 * pause, 8.0)

@@ -3,14 +3,16 @@ from __future__ import annotations
 import threading
 
 import pytest
+from optuna.trial import create_trial
 
 from tasks.errors import ServiceUnavailable
 from tasks.records import Trial
+from tasks.trials.stores import Told
 from tasks.trials.writing import Writer
 
 
-def trial(number: int) -> Trial:
-    return Trial(number, "finished", {}, 0.5, (0.5,), 1.0)
+def told(number: int) -> Told:
+    return Told(Trial(number, "finished", {}, 0.5, (0.5,), 1.0), create_trial(value=0.5))
 
 
 def passing(error: Exception) -> bool:
@@ -22,24 +24,24 @@ def test_every_sink_gets_every_trial_in_order_on_another_thread() -> None:
     threads = set()
     writer = Writer({"one": here.append, "two": lambda each: (there.append(each), threads.add(threading.get_ident()))[0]}, passing)
     for number in range(5):
-        writer.put(trial(number))
+        writer.put(told(number))
     writer.close()
-    assert [each.number for each in here] == [each.number for each in there] == [0, 1, 2, 3, 4]
+    assert [each.trial.number for each in here] == [each.trial.number for each in there] == [0, 1, 2, 3, 4]
     assert threading.get_ident() not in threads
 
 
 def test_a_sink_that_comes_back_misses_nothing() -> None:
     got, tries = [], []
 
-    def restarting(each: Trial) -> None:
+    def restarting(each: Told) -> None:
         tries.append(each)
         if len(tries) < 3:
             raise ServiceUnavailable("starting")
-        got.append(each.number)
+        got.append(each.trial.number)
 
     writer = Writer({"store": restarting}, passing)
-    writer.put(trial(0))
-    writer.put(trial(1))
+    writer.put(told(0))
+    writer.put(told(1))
     writer.close()
     assert got == [0, 1]
 
@@ -47,12 +49,12 @@ def test_a_sink_that_comes_back_misses_nothing() -> None:
 def test_a_sink_that_stays_away_is_given_up_the_others_go_on_and_close_says_so() -> None:
     got: list[int] = []
 
-    def gone(_: Trial) -> None:
+    def gone(_: Told) -> None:
         raise ServiceUnavailable("gone for good")
 
-    writer = Writer({"gone": gone, "here": lambda each: got.append(each.number)}, passing, try_seconds=0)
+    writer = Writer({"gone": gone, "here": lambda each: got.append(each.trial.number)}, passing, try_seconds=0)
     for number in range(3):
-        writer.put(trial(number))
+        writer.put(told(number))
     with pytest.raises(ServiceUnavailable, match="gone for good"):
         writer.close()
     assert got == [0, 1, 2]
@@ -61,12 +63,12 @@ def test_a_sink_that_stays_away_is_given_up_the_others_go_on_and_close_says_so()
 def test_a_bug_is_not_tried_again() -> None:
     tries = []
 
-    def broken(each: Trial) -> None:
+    def broken(each: Told) -> None:
         tries.append(each)
         raise TypeError("a bug")
 
     writer = Writer({"broken": broken}, passing)
-    writer.put(trial(0))
+    writer.put(told(0))
     with pytest.raises(TypeError, match="a bug"):
         writer.close()
     assert len(tries) == 1

@@ -1,0 +1,12 @@
+"""The families that can be named in a config: one file each, one name in the union below."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks.models.keras import Keras
+from tasks.models.lightgbm import LightGBM
+from tasks.models.scikit import Scikit
+from tasks.models.xgboost import XGBoost
+
+Family = Annotated[LightGBM | XGBoost | Scikit | Keras, Field(discriminator="family")]

@@ -99,6 +99,27 @@ def test_the_seed_reaches_the_library(settings: dict[str, Any]) -> None:
     assert first == again != other
 
 
+@pytest.mark.parametrize(
+    ("family", "chosen"),
+    [
+        ("lightgbm", {"scale_pos_weight": 5.0, "num_iterations": 20}),
+        ("lightgbm", {"is_unbalance": True, "num_iterations": 20}),
+        ("xgboost", {"scale_pos_weight": 5.0, "num_boost_round": 20}),
+    ],
+    ids=str,
+)
+def test_the_libraries_own_words_for_a_rare_class_reach_them(family: str, chosen: dict[str, Any]) -> None:
+    plain = {name: value for name, value in chosen.items() if name.startswith("num_")}
+    matrix = rows()
+    rare = Matrix(matrix.values, (matrix.values[:, 0] > 1.2).astype(float), matrix.names, matrix.categorical)
+
+    def mean_of(hyperparameters: dict[str, Any]) -> float:
+        model, asked = parse_model({"family": family, "hyperparameters": hyperparameters}), Fitting(TARGET, METRICS["log_loss"], 0, 1)
+        return float(model.fit(model.prepare(rare, None, asked), asked).predict(rare.values).mean())
+
+    assert mean_of(chosen) > mean_of(plain)
+
+
 def test_lightgbm_trains_as_it_would_by_itself() -> None:
     native, matrix = fit({"family": "lightgbm", "hyperparameters": {"num_leaves": 7, "num_iterations": 10}}), rows()
     params = {"objective": "binary", "num_leaves": 7, "verbosity": -1, "seed": 0, "deterministic": True, "force_col_wise": True}

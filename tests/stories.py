@@ -29,6 +29,7 @@ from tasks.records import (
     Trial,
     Verdict,
 )
+from tests.searches import make_memory, make_search
 
 AS_OF = "2013-10-01T00:00:00+00:00"
 CONFIG = "name: tumours\nsource:\n  kind: python\n  function: tumours:read\ntarget: benign\ntuning:\n  trials: 20\n"
@@ -97,6 +98,21 @@ def kept() -> Story:
     )
 
 
+def searched(count: int = 60, **search: Any) -> Story:
+    """Promoted after a search that tells everything there is to tell, the last of several retrains."""
+    found = make_search(count, **search)
+    chosen = found.chosen or found.trials[0]
+    story = _trained("binary")
+    figures = {"probe_gain": 0.0021, "noise": 0.0008, "saved_seconds": 0.0}
+    return replace(
+        story,
+        search=found,
+        decision=Decision(True, "the probe found more than noise: +0.0021 at 96 %", figures=figures),
+        result=replace(story.result, hyperparameters=chosen.hyperparameters, trials=found.counts),
+        earlier=tuple(make_memory(f"2013-{month:02d}-01", 30 + month, month % 2, lambda_l2=0.0011) for month in (7, 8, 9)),
+    )
+
+
 def unchanged() -> Story:
     """No new rows, same config: nothing was trained."""
     story = _trained("binary")
@@ -154,6 +170,8 @@ EVERY = {
     "multiclass": lambda: promoted("multiclass"),
     "regression": lambda: promoted("regression"),
     "first": first,
+    "searched": searched,
+    "families": lambda: searched(40, families=2),
     "kept": kept,
     "unchanged": unchanged,
     "data_rejected": data_rejected,

@@ -19,6 +19,8 @@ EDGE = 0.02
 WIDE = 50.0
 """Without a declared range, values this many times apart are shown on a logarithmic scale."""
 Edge = Literal["lower", "upper", ""]
+Scale = Literal["linear", "log", "reverse_log"]
+"""reverse_log: densest near the high end."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Dimension:
     name: str
     low: float = 0.0
     high: float = 1.0
-    log: bool = False
+    scale: Scale = "linear"
     whole: bool = False
     choices: tuple[Scalar, ...] = ()
     declared: bool = True
@@ -38,9 +40,18 @@ class Dimension:
         if self.choices:
             return self.choices.index(value) / max(len(self.choices) - 1, 1) if value in self.choices else math.nan
         number = as_number(value)
-        if self.log:
-            return math.log(number / self.low) / math.log(self.high / self.low) if number > 0 else math.nan
-        return (number - self.low) / (self.high - self.low)
+        if self.scale == "linear":
+            return (number - self.low) / (self.high - self.low)
+        inner = number if self.scale == "log" else self.low + self.high - number
+        where = math.log(inner / self.low) / math.log(self.high / self.low) if inner > 0 else math.nan
+        return where if self.scale == "log" else 1 - where
+
+    def at(self, place: float) -> float:
+        """The number at that place of a range."""
+        if self.scale == "linear":
+            return self.low + place * (self.high - self.low)
+        inner = self.low * math.pow(self.high / self.low, place if self.scale == "log" else 1 - place)
+        return inner if self.scale == "log" else self.low + self.high - inner
 
     def edge(self, value: Scalar) -> Edge:
         """Which end of its range the value lies at; a choice among several has none, nor has a range nobody declared."""
@@ -108,7 +119,8 @@ def _declared(search: Search, family: str, name: str) -> Dimension | None:
     low, high = as_number(settings.get("low")), as_number(settings.get("high"))
     if not low < high:
         return None
-    return Dimension(name, low, high, bool(settings.get("log")) and low > 0, settings.get("type") == "int")
+    scale: Scale = "linear" if low <= 0 else "log" if settings.get("log") else "reverse_log" if settings.get("reverse_log") else "linear"
+    return Dimension(name, low, high, scale, settings.get("type") == "int")
 
 
 def _observed(name: str, values: list[Scalar]) -> Dimension | None:
@@ -120,4 +132,4 @@ def _observed(name: str, values: list[Scalar]) -> Dimension | None:
         return Dimension(name, choices=tuple(dict.fromkeys(values)), declared=False)
     low, high = min(numbers), max(numbers)
     whole = all(isinstance(value, int) for value in values)
-    return Dimension(name, low, high, low > 0 and high / low >= WIDE, whole, declared=False)
+    return Dimension(name, low, high, "log" if low > 0 and high / low >= WIDE else "linear", whole, declared=False)

@@ -27,43 +27,36 @@ def parameter_importance(search: Search, family: str | None = None) -> dict[str,
     family = family if family is not None else trial.family if trial else ""
     trials = [trial for trial in ranked(search) if trial.family == family]
     dimensions = find_dimensions(search, trials)
-    if len(trials) < FEWEST or not dimensions:
-        return {}
-    found = _evaluate(search, trials, dimensions)
+    share = min(0.5, max(TOP, TOP_TRIALS / max(len(trials), 1)))
+    if len(trials) < FEWEST or not dimensions or loss(search, trials[math.ceil(share * len(trials))]) >= loss(search, trials[-1]):
+        return {}  # too few, or too many of them as good as the best
+    found = _evaluate(search, trials, dimensions, share)
     total = sum(found.values())
     if not total > 0:
         return {}
     return {name: share / total for name, share in sorted(found.items(), key=lambda item: -item[1])}
 
 
-def _evaluate(search: Search, trials: list[Trial], dimensions: dict[str, Dimension]) -> dict[str, float]:
+def _evaluate(search: Search, trials: list[Trial], dimensions: dict[str, Dimension], share: float) -> dict[str, float]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize")
     study.add_trials([_frozen(search, trial, dimensions) for trial in sorted(trials, key=lambda trial: trial.number)])
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=min(0.5, max(TOP, TOP_TRIALS / len(trials))))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
     return {name: float(share) for name, share in evaluator.evaluate(study).items()}
 
 
 def _frozen(search: Search, trial: Trial, dimensions: dict[str, Dimension]) -> Any:
     import optuna
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     values: dict[str, Any] = {}
     for name, value in settings_of(trial).items():
         dimension = dimensions.get(name)
-        if dimension is None or not math.isfinite(dimension.place(value)):
-            continue
-        values[name] = value if dimension.choices else min(max(value, dimension.low), dimension.high)
-    distributions = {name: _distribution(dimensions[name]) for name in values}
+        if dimension is not None and math.isfinite(place := dimension.place(value)):
+            values[name] = value if dimension.choices else min(max(place, 0.0), 1.0)
+    scale = FloatDistribution(0.0, 1.0)  # places on the search's own scale, whatever that is
+    choices = {name: dimensions[name].choices for name in values}
+    distributions: dict[str, Any] = {name: CategoricalDistribution(given) if given else scale for name, given in choices.items()}
     return optuna.trial.create_trial(params=values, distributions=distributions, value=loss(search, trial))
-
-
-def _distribution(dimension: Dimension) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if dimension.choices:
-        return CategoricalDistribution(dimension.choices)
-    if dimension.whole:
-        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log)

@@ -91,6 +91,12 @@ def test_a_long_search_and_a_wide_table_make_a_page_of_bearable_size() -> None:
     assert "and 2,988 more" in report.markdown
 
 
+def test_a_search_of_five_hundred_trials_makes_a_page_of_bearable_size() -> None:
+    report = write_report(stories.searched(500))
+    assert len(report.html) < 400_000
+    assert len(report.markdown) < 20_000
+
+
 def test_the_stage_loads_drawing_and_templates_only_when_it_writes_and_pyplot_never() -> None:
     code = """
 import sys
@@ -135,7 +141,7 @@ def shape(page: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("name", ["promoted", "multiclass", "kept", "data_rejected", "failed"])
+@pytest.mark.parametrize("name", ["promoted", "multiclass", "families", "kept", "data_rejected", "failed"])
 def test_hostile_text_adds_no_element_and_no_attribute(name: str, text: str) -> None:
     story = suspected(stories.EVERY[name]())
     hostile = render(poisoned(story, lambda value: value + text), {})
@@ -144,7 +150,7 @@ def test_hostile_text_adds_no_element_and_no_attribute(name: str, text: str) -> 
     assert blocks(hostile.markdown) == blocks(harmless.markdown)
 
 
-@pytest.mark.parametrize("name", ["promoted", "multiclass"])
+@pytest.mark.parametrize("name", ["promoted", "multiclass", "families"])
 def test_hostile_text_in_plots_is_text_too(name: str) -> None:
     story = stories.EVERY[name]()
     hostile, harmless = (write_report(poisoned(story, lambda value, text=text: text + value)) for text in ("".join(HOSTILE), "x"))

@@ -102,9 +102,5 @@ def _ticks(axes: Axes, dimension: Dimension, first: bool) -> None:
 
 def _at(dimension: Dimension, place: float) -> str:
     """The value at that place of the range."""
-    value = (
-        dimension.low * (dimension.high / dimension.low) ** place
-        if dimension.log
-        else dimension.low + place * (dimension.high - dimension.low)
-    )
+    value = dimension.at(place)
     return say_number(round(value) if dimension.whole else value, digits=3 if place in (0.0, 1.0) else 2)

@@ -59,6 +59,7 @@ def test_the_banner_says_the_verdict_and_what_is_live_now(name: str, word: str, 
     ("name", "chapters"),
     [
         ("promoted", ["Tuning", "Data", "Scores", "Gate", "Cost", "How to undo", "Where to look"]),
+        ("searched", ["Tuning", "Across retrains", "Data", "Scores", "Gate", "Cost", "How to undo", "Where to look"]),
         ("kept", ["Tuning", "Data", "Scores", "Gate", "Cost", "Where to look"]),
         ("unchanged", ["Data", "Cost"]),
         ("data_rejected", ["Data", "Cost", "Where to look"]),
@@ -217,3 +218,93 @@ def test_newest_row_is_told_when_there_is_a_time_column() -> None:
     frame = pd.DataFrame({"time": pd.to_datetime(["2013-09-30T05:00Z", "2013-09-29T05:00Z"])})
     table = replace(story.table, frame=frame, columns=replace(story.table.columns, time="time"))
     assert "| Newest row | 30 September 2013, 05:00 UTC |" in write_report(replace(story, table=table, split=None)).markdown
+
+
+# a search in full
+
+
+def test_it_is_told_how_was_searched_within_which_limits_and_what_went_into_training() -> None:
+    markdown = write("searched").markdown
+    assert "in 20 s, stopped by 60 trials. The limits: 60 trials, 10 minutes, 20 failed trials." in markdown
+    assert "Search method: tpe, because the space is mixed and the budget small." in markdown
+    search = stories.searched().search
+    assert search is not None
+    share = 100 * search.fit_seconds / search.worker_seconds
+    assert f"{share:.0f} % of the workers' time went into training itself" in markdown
+
+
+def test_the_chosen_trial_is_told_beside_the_best_with_the_reason() -> None:
+    search = stories.searched().search
+    assert search is not None
+    assert search.best is not None
+    assert search.chosen is not None
+    markdown = write("searched").markdown
+    assert f"Best: trial {search.best.number} with log_loss {search.best.value:.4f}" in markdown
+    assert f"Trained: trial {search.chosen.number} with log_loss {search.chosen.value:.4f}; {search.choice}." in markdown
+
+
+def test_the_ten_best_trials_are_in_order_with_the_best_and_the_chosen_one_marked() -> None:
+    story = stories.searched()
+    assert story.search is not None
+    values = sorted(trial.value for trial in story.search.trials if trial.value is not None)[:10]
+    rows = rows_of(write("searched").markdown, "Trial")
+    assert [row[1].strip("*") for row in rows] == [f"{value:.4f}" for value in values]
+    assert [row[-1] for row in rows[:3]] == ["best", "chosen", ""]
+
+
+def test_a_trained_trial_outside_the_ten_best_is_the_eleventh_row() -> None:
+    story = stories.searched()
+    assert story.search is not None
+    last = max((trial for trial in story.search.trials if trial.value), key=lambda trial: trial.value or 0)
+    rows = rows_of(write_report(replace(story, search=replace(story.search, chosen=last))).markdown, "Trial")
+    assert len(rows) == 11
+    assert rows[-1][0] == f"**{last.number}**"
+
+
+def test_families_and_origins_are_compared_by_their_best() -> None:
+    markdown = write("families").markdown
+    families = rows_of(markdown, "Family")
+    assert {row[0] for row in families} == {"lightgbm", "xgboost"}
+    assert families[0][4] <= families[1][4]
+    assert sum(int(row[1]) for row in rows_of(markdown, "Settings from")) == 40
+
+
+def test_one_family_and_one_origin_need_no_comparison() -> None:
+    markdown = write("promoted").markdown
+    assert "| Family |" not in markdown
+    assert "| Settings from |" not in markdown
+
+
+def test_a_chosen_value_at_the_end_of_its_range_is_said_to_be() -> None:
+    story = stories.searched()
+    assert story.search is not None
+    assert story.search.chosen is not None
+    settings = {**story.search.chosen.choices, "learning_rate": 0.3}
+    chosen = replace(story.search.chosen, choices=settings, hyperparameters={"learning_rate": 0.3})
+    result = replace(story.result, hyperparameters=chosen.hyperparameters)
+    markdown = write_report(replace(story, search=replace(story.search, chosen=chosen), result=result)).markdown
+    row = next(row for row in rows_of(markdown, "Setting") if row[0] == "learning_rate")
+    assert row[1] == "**0.3** (at the upper end of 0.02 to 0.3)"
+
+
+def test_processing_that_was_chosen_stands_among_the_settings() -> None:
+    assert {"features.rare", "use.weather"} <= {row[0] for row in rows_of(write("searched").markdown, "Setting")}
+
+
+def test_what_the_decision_rests_on_is_told_seconds_as_time() -> None:
+    rows = rows_of(write("searched").markdown, "Figure")
+    assert rows == [["probe gain", "0.0021"], ["noise", "0.0008"], ["saved seconds", "0.00 s"]]
+
+
+def test_resumed_trials_and_what_became_of_memory_are_told() -> None:
+    story = stories.searched()
+    assert story.search is not None
+    many = tuple(f"line {number}" for number in range(30))
+    markdown = write_report(replace(story, search=replace(story.search, resumed=7, memory=many))).markdown
+    assert "7 trials of them an earlier process of this retrain had finished." in markdown
+    assert "| line 11 |\n| and 18 more |" in markdown
+
+
+def test_failures_are_grouped_by_what_they_said() -> None:
+    rows = rows_of(write("searched").markdown, "Trials")
+    assert rows == [["14, 44", "took more than 2 GB"], ["29, 59", "died of SIGSEGV"]]

@@ -19,9 +19,11 @@ from tasks.reports.plots.binary import calibration_line, precision_line, roc_lin
 from tasks.reports.plots.drawing import decimals, spread, thin
 from tasks.reports.plots.multiclass import count_pairs, frequent
 from tasks.reports.plots.regression import quantiles_along
-from tasks.reports.plots.search import best_so_far, worst_shown
+from tasks.reports.plots.search import best_so_far, limits, worst_shown
+from tasks.reports.plots.timeline import Bar, bars_of, sort_lanes
 from tests import stories
 from tests.scores import evaluated, noisy
+from tests.searches import make_search
 
 SVG = "{http://www.w3.org/2000/svg}"
 BINARY, MULTICLASS, REGRESSION = (
@@ -30,6 +32,7 @@ BINARY, MULTICLASS, REGRESSION = (
     {"residuals", "residual_distribution"},
 )
 ALWAYS = {"search_history", "importance"}
+SEARCHED = {"parallel", "parameter_importance", "learning_curves", "slices", "timeline"}
 
 
 def elements(svg: str) -> Iterator[Element]:
@@ -46,6 +49,8 @@ def elements(svg: str) -> Iterator[Element]:
         ("multiclass", ALWAYS | MULTICLASS),
         ("regression", ALWAYS | REGRESSION),
         ("first", ALWAYS | BINARY),
+        ("searched", ALWAYS | SEARCHED | BINARY),
+        ("families", ALWAYS | SEARCHED | BINARY),
         ("kept", {"importance"} | BINARY),
         ("unchanged", set()),
         ("data_rejected", set()),
@@ -221,3 +226,72 @@ def test_a_search_of_hardly_anything_is_drawn(values: tuple[float, ...], caplog:
     trials = tuple(Trial(number, "finished", {}, value, (value,), 1.0) for number, value in enumerate(values))
     assert "search_history" in plots(replace(story, search=replace(story.search, trials=trials, best=trials[-1])))
     assert not caplog.records
+
+
+# searches
+
+
+@pytest.mark.parametrize("count", [1, 2, 20, 500])
+@pytest.mark.parametrize("families", [1, 2])
+def test_searches_of_every_size_are_drawn_without_a_word_and_bearably_small(
+    count: int, families: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    drawn = plots(replace(stories.promoted(), search=make_search(count, families), evaluation=None))
+    assert not caplog.records
+    assert sum(map(len, drawn.values())) < 300_000
+    assert {"learning_curves", "timeline"} <= set(drawn)
+    assert ("parallel" in drawn) == ("search_history" in drawn) == (count > 1)
+    assert ("slices" in drawn) == (count >= 20)
+
+
+def test_the_same_search_is_the_same_picture() -> None:
+    first, second = (plots(stories.searched(30)) for _ in range(2))
+    assert first == second
+
+
+def test_a_search_of_which_little_was_noted_is_drawn_as_far_as_it_goes(caplog: pytest.LogCaptureFixture) -> None:
+    drawn = plots(replace(stories.promoted(), search=make_search(40, bare=True), evaluation=None))
+    assert set(drawn) == ALWAYS | {"parallel", "parameter_importance", "slices"}
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("greater", [False, True])
+def test_the_best_score_is_always_on_the_sheet(greater: bool) -> None:
+    values = np.array([0.4, 0.5, 0.6, 40.0])
+    low, high = limits(values, greater)
+    assert low < (values.max() if greater else values.min()) < high
+    assert limits(np.array([0.5, 0.5]), greater)[0] < 0.5 or greater
+
+
+def test_an_end_of_the_range_is_marked_in_the_slices_only_where_the_chosen_value_lies_there() -> None:
+    search = make_search(40)
+    assert search.chosen is not None
+    inside = replace(search.chosen, choices={**search.chosen.choices, "learning_rate": 0.08, "lambda_l2": 1.0, "min_data_in_leaf": 20})
+    outside = replace(inside, choices={**inside.choices, "learning_rate": 0.3})
+    marked = []
+    for trial in (inside, outside):
+        trials = tuple(trial if one.number == trial.number else one for one in search.trials)
+        svg = plots(replace(stories.promoted(), search=replace(search, trials=trials, chosen=trial)))["slices"]
+        marked.append(svg.count("var(--bad"))
+    assert marked[1] == marked[0] + 1
+
+
+def test_a_bar_a_fit_on_its_workers_lane() -> None:
+    search = make_search(30)
+    lanes = sort_lanes(bars_of(search))
+    fits = [score for trial in search.trials for score in trial.scores]
+    assert [name for name in lanes if name.startswith("worker")] == ["worker 1", "worker 2"]
+    for name in ("worker 1", "worker 2"):
+        there = {round(bar.start, 6) for bar in lanes[name]}
+        assert {round(score.started, 6) for score in fits if score.worker == name} <= there
+
+
+def test_a_bar_without_a_worker_goes_where_nothing_else_happens() -> None:
+    bars = [Bar(0, 2, "finished"), Bar(1, 3, "pruned"), Bar(2, 4, "failed")]
+    assert list(sort_lanes(bars).values()) == [[bars[0], bars[2]], [bars[1]]]
+
+
+def test_trials_of_an_earlier_process_are_not_on_the_timeline() -> None:
+    search = make_search(10)
+    assert len(bars_of(replace(search, resumed=4))) < len(bars_of(search))
+    assert bars_of(replace(search, resumed=10)) == []

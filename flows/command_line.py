@@ -30,6 +30,7 @@ EMBEDDED = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait spin by default: beside other work on the same cores a fit took ten times as long
     "PREFECT_LOGGING_EXTRA_LOGGERS": "evertune",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",
@@ -145,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
             "--as-of", type=_instant, metavar="DATE", help="the instant to stand at, such as 2013-10-01 (UTC); now when left out"
         )
         added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, such as tuning.trials=20")
-        added.add_argument("--tune", choices=("always", "never"), help="whether to tune, instead of what the config says")
+        added.add_argument("--tune", choices=("always", "never", "auto"), help="whether to tune, instead of what the config says")
         if command is run:
             added.add_argument("--json", action="store_true", help="the summary as one JSON object, alone on standard output")
             added.add_argument("--force", action="store_true", help="train even if neither data nor config are new")

@@ -12,6 +12,7 @@ os.environ.update(
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MPLBACKEND": "agg",
+        "OMP_WAIT_POLICY": "PASSIVE",  # as the command line has it
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
 )

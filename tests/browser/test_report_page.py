@@ -133,7 +133,7 @@ def test_day_and_night_look_different_and_so_do_the_plots(page: Page, tmp_path: 
 
 
 def test_no_text_of_a_plot_leaves_its_plot(page: Page, tmp_path: Path) -> None:
-    for name in ("promoted", "multiclass", "regression"):
+    for name in ("promoted", "searched", "families", "multiclass", "regression"):
         show(page, tmp_path, name)
         outside = """[...document.querySelectorAll('svg')].flatMap(svg => {
           const sheet = svg.getBoundingClientRect();
@@ -163,3 +163,14 @@ def test_on_paper_it_is_black_on_white_and_no_plot_is_cut_in_two(page: Page, tmp
     assert page.evaluate("getComputedStyle(document.querySelector('svg')).breakInside") == "avoid"
     pdf = page.pdf(format="A4", print_background=True)
     assert 3 <= pdf.count(b"/Type /Page\n") <= 6
+
+
+@pytest.mark.parametrize("count", [1, 2, 500])
+def test_the_page_of_a_short_and_of_a_long_search_fits_and_can_be_read(page: Page, tmp_path: Path, count: int) -> None:
+    (tmp_path / "search.html").write_text(write_report(stories.searched(count)).html, encoding="utf-8")
+    page.goto((tmp_path / "search.html").as_uri())
+    for look in looks(page, f"search-{count}"):
+        page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, look
+        assert page.evaluate("[...document.querySelectorAll('.wide')].filter(e => e.scrollWidth > e.clientWidth).length") == 0, look
+        assert page.evaluate(FAINT, 4.5) == [], look

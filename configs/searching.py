@@ -58,6 +58,13 @@ def _faults_of_families(config: RetrainConfig) -> Iterator[str]:
         keys.setdefault(model.identity, key)
         if config.task is not None and (why := model.unfit_for(config.task)):
             yield f"{key}: {why}"
+        if _weighs(config) and (why := model.unfit_for_weights()):
+            yield f"{key}: {why}"
+
+
+def _weighs(config: RetrainConfig) -> bool:
+    """Whether rows may come to count differently."""
+    return config.weights != WeightSettings() or any(name.startswith("weights.") for name in config.space)
 
 
 def _faults_of_processing(config: RetrainConfig) -> Iterator[str]:

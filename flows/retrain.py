@@ -31,7 +31,7 @@ from tasks.gate import judge_candidate
 from tasks.homes import Home
 from tasks.loading import load_table
 from tasks.metrics import DEFAULTS, find_metric
-from tasks.models.model import Fitting
+from tasks.models.model import Fitting, require_fit
 from tasks.models.recipes import Candidates, Recipe, read_recipe
 from tasks.probing import probe_settings
 from tasks.records import Champion, Floats, Result, Rows, Split, Table
@@ -39,6 +39,7 @@ from tasks.registration import register_model
 from tasks.registry import Prior, champion_predictor, find_prior
 from tasks.splitting import split_table
 from tasks.stage import timed
+from tasks.targets import encode
 from tasks.tracking import connect, open_run, service_fault
 from tasks.training import refit_model, train_model, train_stand_in
 from tasks.tuning import tune_model
@@ -116,7 +117,8 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
             return earlier
 
     target = table.columns.target
-    metric = find_metric(config.metric or DEFAULTS[target.task][0], target.task)
+    require_fit((config.model, *config.alternatives), target.task, encode(target, table.frame[target.column]))
+    metric = find_metric(config.metric or config.model.default_metric(target.task), target.task)
     metrics = tuple(
         find_metric(name, target.task).name for name in (*(config.metrics or DEFAULTS[target.task]), *config.gate.named_metrics)
     )

@@ -8,7 +8,7 @@ import math
 import textwrap
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from pydantic import model_validator
 
 from tasks import serving
+from tasks.errors import ConfigError
 from tasks.metrics import DEFAULTS, Metric
 from tasks.plans import Encoding, Features
 from tasks.records import Floats, Hyperparameters, Rows, Target
@@ -205,6 +206,13 @@ class Model(Settings):
     def with_hyperparameters(self, hyperparameters: Hyperparameters) -> Any:
         """The same settings with these values on top of the fixed ones."""
         return self.changed(hyperparameters={**self.hyperparameters, **hyperparameters})
+
+
+def require_fit(models: Iterable[Model], task: Task, truth: Floats) -> None:
+    """ConfigError when one of the families cannot do this task, or cannot learn these values of the target."""
+    for model in models:
+        if why := model.unfit_for(task) or model.unfit_for_truth(truth):
+            raise ConfigError(f"model {model.identity}: {why}")
 
 
 @dataclass(frozen=True)

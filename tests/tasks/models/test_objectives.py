@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import xgboost
 
-from tasks.errors import TrainingFailed
+from tasks.errors import ConfigError, TrainingFailed
 from tasks.metrics import METRICS, find_metric
 from tasks.models import parse_model
-from tasks.models.model import Fitting, Matrix
+from tasks.models.model import Fitting, Matrix, require_fit
 from tasks.records import Floats, Target
 
 TARGET = Target("y", "regression")
@@ -175,3 +175,5 @@ def test_values_that_an_objective_cannot_learn_are_a_clear_error(family: str, ki
     rows = counts(least=least)
     with pytest.raises(TrainingFailed, match=f"model: objective {kind} needs a target .*, its least value is {least:g}"):
         fit(family, kind, rows)
+    with pytest.raises(ConfigError, match=f"model {family}: objective {kind} needs a target"):
+        require_fit([parse_model({"family": family}), parse_model({"family": family, "objective": kind})], "regression", rows.truth)

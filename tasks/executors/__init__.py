@@ -27,9 +27,12 @@ def open_executor(
     bear, and where Dask is asked for and not installed, or has no address.
     """
     if kind == "dask":
-        from tasks.executors.dask import open_cluster
+        from tasks.errors import ConfigError
+        from tasks.executors.dask import DaskCluster
 
-        return open_cluster(address, capacity, limits)
+        if not address:
+            raise ConfigError("tuning.dask: must be given with executor: dask; write the scheduler's address, such as tcp://scheduler:8786")
+        return DaskCluster(capacity=capacity or 0, limits=limits, address=address, models=tuple(models))
     from tasks.executors.processes import Processes
 
     workers = capacity or threads

@@ -35,7 +35,7 @@ GONE_SECONDS = 2.0
 class Crew:
     """Workers in `folder`, which somebody else removes. Any thread may call; each task's `done` is called in the crew's own thread.
 
-    `broken` is called, in that thread too, with the error after which the crew works no more.
+    `broken` is called, in that thread too, with the error after which the crew works no more; it stays in `error`.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class Crew:
         self._loads = 0
         self._false_starts = 0
         self._closing = False
+        self.error: BaseException | None = None
+        self._closed_once = threading.Lock()
         self._wake = os.eventfd(0)
         self._thread = threading.Thread(target=self._run, name="evertune-crew", daemon=True)
         self._thread.start()
@@ -85,18 +87,25 @@ class Crew:
         """End what this trial has running or queued."""
         self._order(lambda: self._end(trial))
 
+    @property
+    def closed(self) -> bool:
+        return self._closing
+
     def close(self) -> None:
         """Kill all workers and wait until they are gone; safe to call twice. Tasks that are under way have no outcome."""
-        if not self._closing:
+        with self._closed_once:
+            if self._closing:
+                return
             self._closing = True
             os.eventfd_write(self._wake, 1)
             self._thread.join()
             os.close(self._wake)
 
     def _order(self, order: Callable[[], None]) -> None:
-        self._orders.append(order)
-        if not self._closing:
-            os.eventfd_write(self._wake, 1)
+        with self._closed_once:
+            if not self._closing:
+                self._orders.append(order)
+                os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
         try:
@@ -106,6 +115,7 @@ class Crew:
                 self._hold_limits()
                 self._hand_out()
         except BaseException as error:  # told to whoever waits for outcomes, which would else never come
+            self.error = error
             self._broken(error)
         finally:
             self._end_all()

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.executors.executor import Job, Workload
-from tasks.models.recipes import Recipe, read_recipe
-from tasks.records import Search
+from tasks.executors.executor import Executor, Job, Outcome, Workload
+from tasks.models.recipes import read_recipe
 from tests.benchmarks.tuning.months import Month, read_month, read_settings
 from tests.benchmarks.tuning.processes import settle, usable_cores
 from tests.benchmarks.tuning.publishing import OVERHEAD_FILE, RESULTS_FOLDER
@@ -28,8 +27,8 @@ from tests.benchmarks.tuning.systems.evertune import open_workers, search_month
 
 @dataclass(frozen=True)
 class Overhead:
-    """Seconds of wall time, and shares of it; `fits` is how many fits both did. What is spent at the end of the stage on fits that
-    the limit of time cut short has no counterpart in the plain loop, and counts as overhead."""
+    """Seconds of wall time, and shares of it; `fits` is how many fits both did. What the stage spent on the last fits,
+    which the limit of time ended in the middle, has no counterpart in the plain loop, and counts as overhead."""
 
     budget: float
     stage_seconds: float
@@ -46,25 +45,27 @@ class Overhead:
 def measure_overhead(name: str, seed: int, seconds: float) -> Overhead:
     """One stage, and its fits again."""
     with open_workers(read_settings(seed)) as workers:
-        month = read_month(name, seed)
+        month, jobs = read_month(name, seed), _listen(workers.executor)
         settle()
         began = time.perf_counter()
         _, search = search_month(month, seed, seconds, workers, final_fits=0)
         stage = time.perf_counter() - began
-    jobs = _jobs(month, search)
     bare = _run_bare(_workload(month, seed), jobs, usable_cores())
     return Overhead(seconds, stage, bare, len(jobs), search.fit_seconds / search.worker_seconds)
 
 
-def _jobs(month: Month, search: Search) -> list[Job]:
-    """The stage's fits in the order they were begun."""
-    config = month.config
-    base = Recipe(config.model, config.features, config.weights)
-    fits = [(score.started, trial, score) for trial in search.trials for score in trial.scores]
-    return [
-        Job(trial.number, score.fold, base.with_choices(trial.choices).to_json(), score.share)
-        for _, trial, score in sorted(fits, key=lambda fit: (fit[0], fit[1].number))
-    ]
+def _listen(executor: Executor) -> list[Job]:
+    """The fits that come to their end from now on, also those of trials that the limit of time cut short; grows as they do."""
+    done: list[Job] = []
+    wait = executor.wait
+
+    def listening(seconds: float) -> list[Outcome]:
+        outcomes = wait(seconds)
+        done.extend(outcome.job for outcome in outcomes if outcome.score is not None)
+        return outcomes
+
+    executor.wait = listening  # type: ignore[method-assign]
+    return done
 
 
 def _workload(month: Month, seed: int) -> Workload:

@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.tuning.cells import Cell, append, read_places, read_runs
-from tests.benchmarks.tuning.lineup import plan
+from tests.benchmarks.tuning.lineup import NAMES, YARDSTICK, plan
 from tests.benchmarks.tuning.publishing import OVERHEAD_FILE, RESULTS_FILE, RESULTS_FOLDER, publish, read_overhead
 from tests.benchmarks.tuning.running import ROOT, CellFailed, describe_place, measure
 from tests.benchmarks.tuning.tables import summary
 
+SYSTEMS = [*NAMES, YARDSTICK]
 DESIGN = ["2013-06", "2013-08"]
 """The default, about an hour on two cores. 2013-09 and later are held out: they are reported once, when the design is frozen."""
 
@@ -24,7 +25,7 @@ DESIGN = ["2013-06", "2013-08"]
 def main() -> int:
     """Run what is missing and print the tables; 1 when a cell failed."""
     asked = _arguments()
-    cells = list(plan(asked.months, asked.seeds, asked.budgets, asked.memory_from))
+    cells = [cell for cell in plan(asked.months, asked.seeds, asked.budgets, asked.memory_from) if cell.system in asked.systems]
     failed = _run_missing(cells, asked.results)
     overhead = read_overhead(asked.results.with_name(OVERHEAD_FILE))
     runs = {cell: run for cell, run in read_runs(asked.results).items() if cell in cells}
@@ -61,6 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--months", nargs="+", type=_month, default=DESIGN, help="retrains on the 1st of these, judged on the whole month")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--budgets", nargs="+", type=float, default=[30.0, 60.0], help="seconds, search and final fit together")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=SYSTEMS, help="all of them when left out")
     parser.add_argument("--memory-from", type=_month, help="the first retrain that is remembered; the month before the first when left out")
     parser.add_argument(
         "--results", type=Path, default=RESULTS_FOLDER / RESULTS_FILE, help="JSON Lines; what is in there is not measured again"

@@ -82,14 +82,20 @@ class Run:
 
 def append(results: Path, run: Run, where: dict[str, str]) -> None:
     """One line more, with the machine, the date and the versions it was measured with."""
-    append_line(results, {**asdict(run), "where": where})
+    append_line(results, {**to_line(run), "where": where})
+
+
+def to_line(run: Run) -> dict[str, Any]:
+    """Plain JSON; an attempt, of which there are thousands, is a short list."""
+    attempts = [[one.state, one.loss and round(one.loss, 6), round(one.ended, 2), round(one.work)] for one in run.attempts]
+    return {**asdict(run), "attempts": attempts}
 
 
 def append_line(results: Path, line: dict[str, Any]) -> None:
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("a+b") as file:
         file.truncate(_whole(results))
-        file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+        file.write(json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n")
 
 
 def read_lines(results: Path) -> list[dict[str, Any]]:
@@ -109,9 +115,9 @@ def read_places(results: Path) -> list[dict[str, str]]:
 
 
 def read_run(line: dict[str, Any]) -> Run:
-    """What `asdict` made of a run, also after JSON."""
+    """What `to_line` made of a run."""
     given = {name: value for name, value in line.items() if name != "where"}
-    attempts = tuple(Attempt(**attempt) for attempt in given.pop("attempts"))
+    attempts = tuple(Attempt(*attempt) for attempt in given.pop("attempts"))
     return Run(cell=Cell(**given.pop("cell")), attempts=attempts, memory=tuple(given.pop("memory")), **given)
 
 

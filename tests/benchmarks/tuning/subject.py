@@ -10,12 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.tuning.boosting import Meter, metered
-from tests.benchmarks.tuning.cells import Cell, Run
+from tests.benchmarks.tuning.cells import Cell, Run, to_line
 from tests.benchmarks.tuning.lineup import SHARE, YARDSTICK
 from tests.benchmarks.tuning.months import Month, read_month, read_settings
 from tests.benchmarks.tuning.processes import settle
@@ -108,4 +107,4 @@ if __name__ == "__main__":
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     run = run_cell(Cell(**order["cell"]), order["memory"], order["settings"])
     answer = Path(sys.argv[2])
-    answer.write_text(json.dumps(asdict(run), default=_as_json), encoding="utf-8")
+    answer.write_text(json.dumps(to_line(run), default=_as_json), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.benchmarks.tuning.cells import Cell, Run
 from tests.benchmarks.tuning.goals import check_goals
-from tests.benchmarks.tuning.lineup import COLD, DEFAULTS, EVERTUNE, NAMES, PEERS, SCORED_ALIKE, YARDSTICK, best_peer
+from tests.benchmarks.tuning.lineup import DEFAULTS, EVERTUNE, FIFTH, MEMORY, NAMES, PEERS, SCORED_ALIKE, YARDSTICK, best_peer
 from tests.benchmarks.tuning.pairs import by_pair, compare
 
 Runs = Mapping[Cell, Run]
@@ -34,12 +34,13 @@ def summary(runs: Runs, places: Sequence[dict[str, str]], overhead: dict[str, An
     for budget in budgets:
         parts += [f"**{budget:g} seconds**", _main_table(runs, budget, months), _differences(runs, budget, months)]
     parts += [LEGEND, _by_month(runs, budgets, months), check_goals(runs, budgets, months, overhead)]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def reported_months(runs: Runs) -> list[str]:
-    """Months on which everybody ran; earlier ones have Evertune's memory alone."""
-    return sorted({cell.month for cell in runs if cell.system == COLD})
+    """Months on which others than Evertune's memory ran, which begins earlier; all months where nothing else ran."""
+    with_others = {cell.month for cell in runs if cell.system not in (MEMORY, FIFTH)}
+    return sorted(with_others or {cell.month for cell in runs})
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -107,8 +108,9 @@ def _differences(runs: Runs, budget: float, months: list[str]) -> str:
     rows = []
     for peer in PEERS:
         pairs = [compare(runs, (ours, budget), (peer, budget), months) for ours in EVERTUNE]
-        rows.append([f"against {NAMES[peer]}", *("" if pair is None else str(pair) for pair in pairs)])
-    return table(["log-loss: mean [95 % interval], wins-losses", *(NAMES[ours] for ours in EVERTUNE)], rows)
+        if any(pairs):
+            rows.append([f"against {NAMES[peer]}", *("" if pair is None else str(pair) for pair in pairs)])
+    return "" if not rows else table(["log-loss: mean [95 % interval], wins-losses", *(NAMES[ours] for ours in EVERTUNE)], rows)
 
 
 def _by_month(runs: Runs, budgets: Sequence[float], months: list[str]) -> str:
@@ -121,6 +123,6 @@ def _by_month(runs: Runs, budgets: Sequence[float], months: list[str]) -> str:
             found = by_pair(runs, system, budget, months)
             losses = [[run.log_loss for (month, _), run in found.items() if month == wanted] for wanted in months]
             name = NAMES[system] if system == DEFAULTS else f"{NAMES[system]}, {budget:g} s"
-            rows.append([name, *(f"{statistics.fmean(some):.4f}" if some else "" for some in losses)])
+            rows += [[name, *(f"{statistics.fmean(some):.4f}" if some else "" for some in losses)]] if found else []
     told = table(["log-loss on the month of", *months], rows)
     return f"<details><summary>Log-loss per retrain</summary>\n\n{told}\n\n</details>"

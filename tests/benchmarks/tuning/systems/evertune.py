@@ -17,7 +17,7 @@ from tasks.executors.executor import Executor, JobLimits
 from tasks.models.recipes import Candidates, Recipe
 from tasks.plans import plan_features
 from tasks.records import Fold, Remembered, Search, Split, Trial
-from tasks.searches import find_method
+from tasks.searches import find_search
 from tasks.settings import TuningSettings
 from tasks.training import train_model
 from tasks.trials.memory import start_from
@@ -84,7 +84,7 @@ def search_month(
         month.split,
         candidates,
         settings,
-        find_method(settings, candidates.space, len(month.split.folds)),
+        find_search(settings, candidates.space, len(month.split.folds)),
         month.fitting(seed),
         workers.executor,
         (f"sqlite:///{workers.folder / 'studies.db'}", "benchmark"),
@@ -92,7 +92,7 @@ def search_month(
         FinalFit(len(month.table.frame), final_fits, config.usable_threads),
         lambda _: None,
     )
-    return tune_model.plain(tuner, base)
+    return tune_model.plain(tuner, lambda: base)
 
 
 def yardstick(month: Month, seed: int, settings: dict[str, Any]) -> float:

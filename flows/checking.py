@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from configs.reading import read_config
-from configs.schema import RetrainConfig
+from flows.outlook import describe_search
 from tasks.checks.expectations import check_expectations
 from tasks.checks.profiling import propose_expectations, render_expectations
 from tasks.loading import load_table
-from tasks.metrics import DEFAULTS, find_metric
+from tasks.metrics import find_metric
+from tasks.models.model import require_fit
 from tasks.records import Columns, LoadedTable, Table
-from tasks.searches import find_search
-from tasks.spaces import describe
 from tasks.splitting import split_table
+from tasks.targets import encode
 from tasks.validation import validate_table
 
 
@@ -22,12 +22,12 @@ def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
     """What a retrain at `as_of` would do, one line a stage. Raises what the retrain itself would raise at once."""
     config = read_config(path, overrides)
     check_expectations(config.validation)
-    find_search(config.tuning.search)
     loaded = load_table(config.source, as_of)
     table = validate_table(loaded, config.table, config.validation, as_of, keep=config.kept_columns)
     split = split_table(table, config.split, config.label_delay, None, config.gate.min_rows)
     task = table.columns.target.task
-    metric = find_metric(config.metric or DEFAULTS[task][0], task)
+    require_fit((config.model, *config.alternatives), task, encode(table.columns.target, table.frame[table.columns.target.column]))
+    metric = find_metric(config.metric or config.model.default_metric(task), task)
     lines = {
         "config": f"{path}: no fault found",
         "source": f"{(read := loaded.source).location}: {read.rows:,} rows, {read.columns} columns, {read.bytes / 1e6:.0f} MB",
@@ -40,7 +40,7 @@ def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
         "split": split.note + f"; {len(split.train):,} training rows",
         "model": config.model.identity + "".join(f", {name} {value}" for name, value in config.model.hyperparameters.items()),
         "metric": f"{metric.name}, {'greater' if metric.greater_is_better else 'less'} is better",
-        **_search(config, table),
+        **describe_search(config, task, metric.name),
         "registry": f"model {config.model_name}; promoted if not worse than the champion by more than {config.gate.margin:.2%}",
     }
     return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
@@ -71,17 +71,3 @@ def _features(columns: Columns) -> str:
     used = "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds.items())
     left_out = "; ".join(f"{name} ({why})" for name, why in columns.left_out.items())
     return used + (f"; left out: {left_out}" if left_out else "")
-
-
-def _search(config: RetrainConfig, table: Table) -> dict[str, str]:
-    """The size of the search: its parameters, its limits, its fits."""
-    if config.tuning.when == "never":
-        return {"tuning": "never: the champion's hyperparameters, or the config's when there is none"}
-    space = config.model.searched(table.columns.target.task)
-    trials, minutes = config.tuning.trials, config.tuning.minutes
-    limits = [f"{trials} trials" if trials else "", f"{minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""]
-    most = f", at most {trials * config.split.folds:,} fits" if trials else ""
-    return {
-        "tuning": f"{config.tuning.search} over {len(space)} parameters, until {' or '.join(filter(None, limits))}{most}",
-        **{f"  {name}": describe(parameter) for name, parameter in space.items()},
-    }

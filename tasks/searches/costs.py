@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tasks.errors import ConfigError
 from tasks.searches.methods import AUTO, METHODS, find_search
@@ -21,6 +22,22 @@ def describe_grid(space: Space, points: int, folds: int) -> str:
     conditional = any(parameter.when for parameter in space.values())
     product = f"{' x '.join(map(str, sizes))} = " if len(sizes) > 1 and not conditional else ""
     return f"{product}{say_count(count, 'combination')}, {say_count(count * folds, 'fit')} on {say_count(folds, 'fold')}"
+
+
+def say_limits(settings: TuningSettings, metric: str = "the metric") -> tuple[str, ...]:
+    """Every limit that is set, in words, such as `50 trials` and `10 minutes`: what ends a search, then what ends one trial."""
+    words: dict[str, Callable[[Any], str]] = {
+        "trials": lambda count: say_count(count, "trial"),
+        "minutes": _minutes,
+        "failed_trials": lambda count: say_count(count, "failed trial"),
+        "no_progress_trials": lambda count: f"{say_count(count, 'trial')} without progress",
+        "no_progress_minutes": lambda minutes: f"{_minutes(minutes)} without progress",
+        "target": lambda value: f"{metric} reaching {value:g}",
+        "convergence": lambda share: f"the best trials lying within {share:.2%} of each other",
+        "trial_minutes": lambda minutes: f"{_minutes(minutes)} for one trial",
+        "trial_memory": lambda size: f"{size:g} GB for one trial",
+    }
+    return tuple(say(getattr(settings, name)) for name, say in words.items() if getattr(settings, name) is not None)
 
 
 def search_faults(settings: TuningSettings, space: Space, folds: int) -> Iterator[str]:
@@ -47,3 +64,7 @@ def _endless(settings: TuningSettings, space: Space) -> Iterator[str]:
     limits = (settings.trials, settings.minutes, settings.no_progress_trials, settings.no_progress_minutes)
     if all(limit is None for limit in limits) and not all(map(is_fixed, space.values())):
         yield "tuning: give trials, minutes or both; a search without a limit never ends"
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:g} minute" + ("" if minutes == 1 else "s")

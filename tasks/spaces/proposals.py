@@ -101,7 +101,7 @@ def _drawn(parameter: Parameter, random: Random) -> Scalar:
         return random.randrange(parameter.low, parameter.high + 1, parameter.step or 1)
     if parameter.log or parameter.reverse_log:
         return external_value(parameter, _log_drawn(parameter, random))
-    return parameter.on_step(random.uniform(parameter.low, parameter.high))
+    return external_value(parameter, parameter.on_step(random.uniform(parameter.low, parameter.high)))
 
 
 def _log_drawn(parameter: Any, random: Random) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -195,9 +196,43 @@ def test_servers_that_the_environment_names_are_used_instead(config: Path, home_
 def test_check_prints_the_plan_and_trains_nothing(home: Path) -> None:
     done = evertune("check", "configs/flights.yaml", "--as-of", "2013-04-01")
     assert done.returncode == 0, done.stderr
-    assert "tpe over 8 parameters" in done.stdout
     assert "no fault found" in done.stdout
+    assert re.search(r"tuning    always: tpe over \d+ parameters \(.*, chosen because it learns from every trial", done.stdout)
+    assert re.search(r"  num_leaves int \d+\.\.\d+, log, default \d+\n", done.stdout)
+    assert "until     1 minute or 20 failed trials\n" in done.stdout
     assert not (home / "mlflow.db").exists()
+
+
+def test_check_prints_conditions_constraints_and_what_a_grid_costs(config: Path, home: Path) -> None:
+    space = (
+        "model.space={boosting: [gbdt, dart], drop_rate: {low: 0.1, high: 0.5, step: 0.1, when: {boosting: dart}}, num_leaves: 7..63 log}"
+    )
+    fixed = "model.hyperparameters={learning_rate: 0.1}"
+    settings = [
+        "tuning.search=grid",
+        "tuning.trials=100000000",
+        'tuning.constraints=["num_leaves < 60"]',
+        "tuning.grid_points=2",
+        space,
+        fixed,
+    ]
+    sets = [part for setting in settings for part in ("--set", setting)]
+    done = evertune("check", config, "--as-of", DAY, "--tune", "auto", *sets)
+    assert done.returncode == 0, done.stderr
+    assert "tuning    auto: grid over" in done.stdout
+    assert "  drop_rate float 0.1..0.5, step 0.1, while boosting is dart\n" in done.stdout
+    assert "  constraint 1 num_leaves < 60\n" in done.stdout
+    assert "until     the end of the grid or 100,000,000 trials" in done.stdout
+    assert re.search(r"cost      [\d,]+ combinations, [\d,]+ fits on 2 folds \(no fit was timed here yet\)\n", done.stdout)
+    assert "learning_rate" not in done.stdout.partition("tuning ")[2]
+
+
+def test_a_grid_beyond_the_limit_is_refused_with_what_it_would_cost(config: Path) -> None:
+    model = "model={family: scikit, estimator: Ridge, space: {alpha: 0.1..10 log}}"
+    sets = [part for setting in ("tuning.search=grid", "tuning.grid_points=7", "tuning.trials=6", model) for part in ("--set", setting)]
+    done = evertune("check", config, *sets)
+    assert done.returncode == 2
+    assert "a grid of 7 combinations, 14 fits on 2 folds, is too large: tuning.trials is 6;" in done.stderr
 
 
 def test_profile_proposes_a_suite_that_the_data_passes(config: Path, home_in_use: Home, tmp_path: Path) -> None:

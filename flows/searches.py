@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from typing import Any
+from urllib.parse import quote
 
+from tasks.metrics import METRICS
 from tasks.models.recipes import USE, Recipe
 from tasks.records import Search, Trial
 from tasks.reports.iterations import best_so_far, marks, span, to_csv, trial_rows
@@ -65,6 +67,13 @@ class SearchRecord:
         if rows := trial_rows(search):
             self.run.table(rows, f"{TABLE}.json")
             self.run.text(to_csv(rows), f"{TABLE}.csv")
+
+
+def trials_page(server: str, run: Run, metric: str) -> str:
+    """MLflow's list of this run's trials, the best first; those without a score come last."""
+    mine = quote(f"tags.`mlflow.parentRunId` = '{run.id}'")
+    order = f"orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc={str(not METRICS[metric].greater_is_better).lower()}"
+    return f"{server.rstrip('/')}/#/experiments/{run.tracker.experiment}/runs?workflowType=machine_learning&searchFilter={mine}&{order}"
 
 
 def to_paste(recipe: Recipe, chosen: Collection[str]) -> dict[str, Any]:

@@ -9,13 +9,14 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import mlflow.artifacts
 import pytest
 from mlflow import MlflowClient
 
 from configs.reading import read_config
-from flows.searches import CURVE, SearchRecord, to_paste
+from flows.searches import CURVE, SearchRecord, to_paste, trials_page
 from tasks.homes import Home
 from tasks.models.lightgbm import LightGBM
 from tasks.models.recipes import Recipe
@@ -164,6 +165,13 @@ def test_more_parameters_and_points_than_one_request_takes_are_all_written(run: 
     run.batch([("loss", 0.1, step) for step in range(1500)], {f"p{k}": k for k in range(150)})
     assert len(run.client.get_metric_history(run.id, "loss")) == 1500
     assert len(run.client.get_run(run.id).data.params) == 150
+
+
+@pytest.mark.parametrize(("metric", "ascending"), [("log_loss", "true"), ("roc_auc", "false")])
+def test_the_page_of_the_trials_asks_for_the_best_first(run: Run, metric: str, ascending: str) -> None:
+    asked = parse_qs(urlsplit(trials_page("http://127.0.0.1:5000/", run, metric)).fragment.partition("?")[2])
+    assert asked["searchFilter"] == [f"tags.`mlflow.parentRunId` = '{run.id}'"]
+    assert (asked["orderByKey"], asked["orderByAsc"]) == ([f"metrics.`{metric}`"], [ascending])
 
 
 # settings to paste

@@ -29,7 +29,7 @@ def draw(runs: Runs, places: Sequence[dict[str, str]]) -> str:
 
     months, budgets = reported_months(runs), sorted({cell.budget for cell in runs if cell.budget})
     with rc_context(STYLE):
-        figure = Figure(figsize=(10, 4.2), layout="constrained")
+        figure = Figure(figsize=(10, 4.6), layout="constrained")
         behind, monthly = figure.subplots(1, 2, width_ratios=[1.1, 1])
         _draw_behind(behind, runs, budgets, months)
         _draw_months(monthly, runs, budgets[-1], months)
@@ -64,7 +64,7 @@ def _draw_months(axes: Any, runs: Runs, budget: float, months: Sequence[str]) ->
             colour = OURS if system in EVERTUNE else THEIRS
             axes.plot(*zip(*points, strict=True), color=colour, marker=MARKERS[system], markersize=4, linewidth=0.8, label=NAMES[system])
     axes.set_ylabel(f"log-loss above the best of the month, {budget:g} s")
-    axes.legend(fontsize=6.5, frameon=False)
+    axes.legend(fontsize=6.5, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2)
 
 
 def _losses(runs: Runs, system: str, budget: float, months: Sequence[str]) -> dict[str, float]:

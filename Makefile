@@ -4,7 +4,7 @@ BIN := .venv/bin
 AS_OF ?= 2013-10-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup retrain test lint lock ui benchmark screenshots clean
+.PHONY: help setup extras retrain test lint lock ui benchmark screenshots clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -15,6 +15,9 @@ setup: .venv/evertune.lock  ## make .venv from the lock (only when the lock chan
 	@sh deploy/setup.sh $(PYTHON)
 	@cp requirements.lock $@
 
+extras: setup  ## add what model family keras needs: TensorFlow, about 1 GB
+	@sh deploy/extras.sh
+
 retrain: setup  ## retrain flights, with about a minute of tuning
 	@$(BIN)/evertune run configs/flights.yaml --as-of $(AS_OF) --tune always
 
@@ -24,9 +27,12 @@ test: setup  ## every check and every test
 lint: setup  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-lock: setup  ## renew requirements.lock (newest versions that pyproject.toml allows)
+lock: setup  ## renew the locks (newest versions that pyproject.toml allows)
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --extra dask \
 		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o requirements.lock
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["keras"], sep="\n")' | \
+		$(BIN)/uv pip compile - --constraint requirements.lock --universal --python-version 3.11 --no-annotate \
+		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o deploy/extras.lock
 	@$(BIN)/uv pip compile tests/benchmarks/requirements.in --constraint requirements.lock --universal --python-version 3.11 \
 		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o tests/benchmarks/requirements.txt
 

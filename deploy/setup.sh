@@ -23,5 +23,7 @@ if ! .venv/bin/uv pip sync --quiet --require-hashes --compile-bytecode --python 
     echo "setup: uv could not; pip takes over" >&2
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 fi
+# The lock knows nothing of TensorFlow, so what `make extras` had added is gone again.
+[ ! -e .venv/extras.lock ] || sh deploy/extras.sh || echo "setup: TensorFlow could not be installed again; later: make extras" >&2
 # The project itself, in place; its build tool is in the lock, so nothing is fetched unchecked.
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -34,7 +34,7 @@ log = logging.getLogger("evertune")
 
 ARRAYS = ("values", "truth", "weight", "query")
 SPARE_BYTES = 1 << 30
-"""Free disk that the store leaves alone: what would not fit beside it is built by each worker for itself."""
+"""Free disk that the store leaves alone at least: what would not fit beside it is built by each worker for itself."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,12 @@ class Prepared:
 
 
 class FoldStore:
-    """A folder of folders, each made once by whoever comes first; `spare` bytes of its disk stay free."""
+    """A folder of folders, each made once by whoever comes first; `spare` bytes of its disk stay free, half of them if not given."""
 
-    def __init__(self, folder: Path, spare: int = SPARE_BYTES) -> None:
-        self.folder, self.spare = folder, spare
+    def __init__(self, folder: Path, spare: int | None = None) -> None:
         make_private(folder)
+        self.folder = folder
+        self.spare = max(SPARE_BYTES, shutil.disk_usage(folder).free // 2) if spare is None else spare
 
     def find(self, key: str) -> Path | None:
         """What was kept under this key; None when nothing was."""

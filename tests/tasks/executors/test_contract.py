@@ -99,10 +99,10 @@ def test_a_score_says_where_it_was_made_and_what_it_took(executor: Executor) -> 
 )
 def test_a_fit_that_goes_wrong_costs_its_trial_and_nothing_else(executor: Executor, fault: str, kind: str, words: str) -> None:
     trial = NUMBERS[fault]  # a trial's time adds up
-    found = run(executor, job(trial, fault), job(21), job(22))
+    found = run(executor, job(trial, fault), job(trial + 100), job(trial + 200))
     assert failure(found[trial, 0])[0] == kind
     assert words in failure(found[trial, 0])[1]
-    assert score(found[21, 0]).value == score(found[22, 0]).value == in_process(job(21))[21, 0].value
+    assert score(found[trial + 100, 0]).value == score(found[trial + 200, 0]).value == in_process(job(21))[21, 0].value
 
 
 def test_a_trials_time_is_that_of_all_its_folds(executor: Executor) -> None:

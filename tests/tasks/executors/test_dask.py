@@ -16,6 +16,7 @@ from tasks.errors import ConfigError, ServiceUnavailable
 from tasks.executors import open_executor
 from tasks.executors.dask import DaskCluster
 from tasks.executors.executor import JobLimits
+from tasks.executors.posts import close_post
 from tests.servers import Program, read_until
 from tests.tasks.executors.scenes import (
     WITH_FAULTS,
@@ -133,6 +134,16 @@ def test_a_client_that_is_killed_ends_what_it_had_running(cluster: DaskProcesses
     pid = waiting_worker(tmp_path)
     client.kill()
     until(lambda: not alive(pid), 20)
+
+
+def test_a_worker_that_gave_its_post_up_is_sent_the_workload_again(cluster: DaskProcesses) -> None:
+    with executor_on(cluster) as executor:
+        executor.start()
+        executor.load(workload())
+        run(executor, job(0))
+        assert executor._cluster is not None
+        executor._cluster.client.submit(close_post, executor._orders.session, pure=False).result(timeout=20)
+        assert score(run(executor, job(1))[1, 0]).rows == 900
 
 
 def test_a_dead_scheduler_is_an_error_and_no_hang(cluster: DaskProcesses, tmp_path: Path) -> None:

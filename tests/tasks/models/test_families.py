@@ -76,8 +76,8 @@ EXAMPLES = [
     Example({"family": "scikit", "estimator": "ExtraTreesRegressor", "hyperparameters": {"n_estimators": 20}}, REGRESSORS),
     Example({"family": "scikit", "estimator": "Ridge"}, REGRESSORS),
 ]
-if not importlib.util.find_spec("tensorflow"):
-    EXAMPLES = [example for example in EXAMPLES if example.settings["family"] != "keras"]
+LEFT_OUT = set() if importlib.util.find_spec("tensorflow") else {"keras"}  # installed by make extras
+EXAMPLES = [example for example in EXAMPLES if example.settings["family"] not in LEFT_OUT]
 CASES = [pytest.param(example, task, id=f"{example.name}-{task}") for example in EXAMPLES for task in example.tasks]
 
 
@@ -145,9 +145,7 @@ def scores(model: Model, task: Task, raw: Floats) -> Scores:
 def test_every_family_has_an_example() -> None:
     families = {family.model_fields["family"].annotation.__args__[0] for family in FAMILIES}  # type: ignore[union-attr]
     found = {example.settings["family"] for example in EXAMPLES}
-    if families - found == {"keras"} and not importlib.util.find_spec("tensorflow"):
-        pytest.skip("keras is left out: TensorFlow is not installed; make extras")
-    assert families == found
+    assert families - LEFT_OUT == found
     assert {task for example in EXAMPLES for task in example.tasks} == set(TARGETS)
 
 

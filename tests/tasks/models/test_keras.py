@@ -47,9 +47,10 @@ def fit(
     task: Task, seed: int = 0, valid: Matrix | None = None, train: Matrix | None = None, deadline: float = np.inf, **settings: Any
 ) -> Native:
     small = {"hidden_layers": 1, "units": 8, "batch_size": 64, "learning_rate": 0.02}
-    model = parse_model({"family": "keras", **settings, "hyperparameters": {**small, **settings.get("hyperparameters", {})}})
+    model: Any = parse_model({"family": "keras", **settings, "hyperparameters": {**small, **settings.get("hyperparameters", {})}})
     asked = Fitting(TARGETS[task], METRICS[model.default_metric(task)] if task != "regression" else find_metric("rmse"), seed, 1, deadline)
-    return model.fit(model.prepare(train or rows(task), valid, asked), asked)
+    native: Native = model.fit(model.prepare(train or rows(task), valid, asked), asked)
+    return native
 
 
 @needs_tensorflow

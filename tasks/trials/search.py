@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.executors.executor import Executor, Failure, Job, Outcome
 from tasks.metrics import Metric
@@ -22,6 +22,7 @@ WINDOW = 8
 """In reproducible mode trial n is asked for once trials up to n - WINDOW are told; the most trials that can run side by side then."""
 LOOK_SECONDS = 0.5
 CUT = "cut short by the end of the search"
+NOTHING_TO_CHOOSE = "having nothing to choose: one trial says everything"
 log = logging.getLogger("evertune")
 
 Step = tuple[int, float]
@@ -76,15 +77,16 @@ class TrialLoop:
         self._running: dict[int, _Running] = {}
         self._waiting: dict[int, _Running] = {}  # over, but not told yet: reproducible mode tells in the order of numbers
         self._next_told = 0
-        self._spent = False
+        self._spent = ""  # why there is nothing more to propose
         self.trials: list[Trial] = []
         self.partial: list[Trial] = []
         """Trials that the end of the search cut short, with the folds they were scored on."""
 
     def resume(self, trials: list[Trial]) -> None:
-        """Count trials of an earlier process."""
+        """Count trials of an earlier process. What it was running is lost, and so are these numbers."""
         self.trials += trials
-        self._next_told = len(trials)
+        self._next_told = max((trial.number + 1 for trial in trials), default=0)
+        self._spent = NOTHING_TO_CHOOSE if trials and not self._candidates.space else ""
 
     def run(self, deadline: Callable[[], float], most: int | None = None) -> str:
         """Run until a limit is reached; which one, in words. `most` trials at most, on top of the settings' own limits.
@@ -98,7 +100,7 @@ class TrialLoop:
                 return why
             self._submit(most)
             if not self._running:
-                return "every combination of the grid" if self._spent else self._over(deadline(), now, most)
+                return self._over(deadline(), now, most) or self._spent
             for outcome in self._executor.wait(max(0.0, min(LOOK_SECONDS, deadline() - now))):
                 self._take(outcome)
             self._show(deadline())
@@ -136,12 +138,12 @@ class TrialLoop:
 
     def _propose(self) -> None:
         if (proposal := self._proposer.propose()) is None:
-            self._spent = True
+            self._spent = self._proposer.spent
             return
         running = _Running(proposal, iter(self._steps), time.monotonic())
         self._running[proposal.number] = running
         self._next_job(running)
-        self._spent = not self._candidates.space  # where there is nothing to choose, one trial says everything
+        self._spent = "" if self._candidates.space else NOTHING_TO_CHOOSE
 
     def _tell_next(self, most: int | None) -> bool:
         """Tell the trial whose turn it is, if it is over and no limit was reached; whether there was one."""
@@ -169,7 +171,8 @@ class TrialLoop:
             failure = outcome.failure or Failure("raised", "no reason was given")
             self._finish(running, "pruned" if failure.kind == "ended" else "failed", failure.text)
             return
-        if self._proposer.hopeless(running.proposal, outcome.score) and len(running.proposal.scores) < len(self._steps):
+        score = replace(outcome.score, started=time.monotonic() - self._started - outcome.seconds)
+        if self._proposer.hopeless(running.proposal, score) and len(running.proposal.scores) < len(self._steps):
             self._finish(running, "pruned", "")
         elif not self._next_job(running):
             self._finish(running, "finished", "")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+ENTRY = "trial"
+"""The attribute that holds a trial whole, as JSON."""
 STATES = {"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 
 
@@ -41,10 +43,15 @@ class Store:
         self._study = self._open()
 
     def past(self) -> list[Told]:
-        """Trials that an earlier process of the same search finished or pruned; what failed may work now, and is left out."""
+        """Trials that an earlier process of the same search finished or pruned, each once; what failed may work now, and is left out."""
         with _told():
             stored = self._study.get_trials(deepcopy=False)
-        return [Told(read_trial(frozen.user_attrs), frozen) for frozen in stored if frozen.state.name in ("COMPLETE", "PRUNED")]
+        past = [
+            Told(read_trial(frozen.user_attrs), frozen)
+            for frozen in stored
+            if frozen.state.name in ("COMPLETE", "PRUNED") and ENTRY in frozen.user_attrs
+        ]
+        return list({told.trial.number: told for told in past}.values())  # a connection that broke may have written one twice
 
     def add(self, told: Told) -> None:
         """Write one trial that is over. Raises ServiceUnavailable, after having opened the database anew once."""
@@ -57,7 +64,7 @@ class Store:
             value=frozen.value if trial.state == "finished" else None,
             params=frozen.params,
             distributions=frozen.distributions,
-            user_attrs={"trial": json.dumps(asdict(bare))},
+            user_attrs={ENTRY: json.dumps(asdict(bare))},
         )
         try:
             self._study.add_trial(written)
@@ -77,7 +84,7 @@ class Store:
 
 def read_trial(attributes: dict[str, Any]) -> Trial:
     """A trial as `Store.add` wrote it."""
-    told = json.loads(attributes["trial"])
+    told = json.loads(attributes[ENTRY])
     scores = tuple(_read_score(score) for score in told.pop("scores"))
     return Trial(**{**told, "fold_values": tuple(told["fold_values"]), "scores": scores})
 

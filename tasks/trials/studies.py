@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from tasks.metrics import Metric
@@ -49,7 +50,7 @@ class Proposal:
 class Proposer:
     """Asks, tells and prunes. With `window` the answers depend on the order of numbers alone, never on which trial ended first.
 
-    `rungs` are the steps of a pruner that counts resources (hyperband), one for each score of a trial; `by_block` has
+    `rungs` are the steps of a pruner that counts resources (hyperband), by fold and share of a score; `by_block` has
     the pruner see every block of a fold rather than the fold's mean. `points` are the settings of a grid: nothing else is proposed.
     """
 
@@ -60,7 +61,7 @@ class Proposer:
         pruner: BasePruner,
         metric: Metric,
         constraints: tuple[str, ...] = (),
-        rungs: tuple[int, ...] = (),
+        rungs: Mapping[tuple[int, float], int] | None = None,
         by_block: bool = False,
         window: bool = False,
         points: Iterator[Hyperparameters] | None = None,
@@ -68,7 +69,7 @@ class Proposer:
         import optuna
 
         self.candidates, self.metric, self.constraints = candidates, metric, constraints
-        self._rungs, self._by_block, self._window = rungs, by_block, window
+        self._rungs, self._by_block, self._window = rungs or {}, by_block, window
         self._study = optuna.create_study(direction="minimize", sampler=sampler, pruner=pruner)
         self._told: list[FrozenTrial] = []
         self._baseline: dict[tuple[int, float], FoldScore] = {}
@@ -77,7 +78,7 @@ class Proposer:
         self._number = 0
 
     def restore(self, told: Told) -> None:
-        """Take in a trial of an earlier process: it is known, counted, and not run again."""
+        """Take in a trial of an earlier process: it is known, counted, not run again, and its number is not given to another."""
         import optuna
 
         trial, frozen = told.trial, told.frozen
@@ -93,7 +94,7 @@ class Proposer:
         )
         self._study.add_trial(known)
         self._told.append(self._study.get_trials(deepcopy=False)[-1])
-        self._number += 1
+        self._number = max(self._number, trial.number + 1)
 
     def enqueue(self, origin: str, values: Hyperparameters) -> None:
         """Have these settings proposed before anything the sampler thinks of; what is left open is the sampler's."""
@@ -101,11 +102,16 @@ class Proposer:
             warnings.filterwarnings("ignore", category=UserWarning, message=".*")  # Optuna's word on values that are out of range
             self._study.enqueue_trial(internal(self.candidates.space, values), user_attrs={"origin": origin})
 
+    @property
+    def spent(self) -> str:
+        """Why `propose` came to nothing, in words."""
+        return f"none of {DRAWS} draws satisfying the constraints" if self._points is None else "every combination of the grid"
+
     def propose(self) -> Proposal | None:
         """The next trial; None when a grid is used up, or no draw satisfies the constraints."""
         import optuna
 
-        for _ in range(DRAWS):
+        for _ in range(DRAWS) if self._points is None else count():
             if self._points is not None:
                 if (point := next(self._points, None)) is None:
                     return None
@@ -178,7 +184,7 @@ class Proposer:
         ]
         mean = sum(behind) / len(behind)
         if not self._by_block:
-            yield self._rungs[place] if self._rungs else place + 1, mean
+            yield self._rungs.get((score.fold, score.share), place + 1), mean
             return
         for block, (own, other) in enumerate(zip(score.blocks, base.blocks, strict=True)):
             if math.isfinite(own - other):
@@ -186,6 +192,8 @@ class Proposer:
         yield (place + 1) * BLOCK_STEPS - 1, mean  # the last one is what samplers rank pruned trials by
 
     def _keep_baseline(self, scores: Iterable[FoldScore]) -> None:
+        """The first trial's; of a search that is gone on with another one's where the first is not known by: rungs are not kept."""
         if not self._baseline:
             self._baseline_from = len(self._told)
-            self._baseline = {(score.fold, score.share): score for score in scores}
+        for score in scores:
+            self._baseline.setdefault((score.fold, score.share), score)

@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.executors.executor import Executor, Workload
@@ -94,10 +93,9 @@ class Tuner:
         past = store.past()
         self._resumed = len(past)
         self._writer = Writer({"the study store": store.add, "MLflow": lambda told: record(told.trial)}, _may_pass)
-        proposer = self._proposer(fitting.seed + len(past), past)
-        self._loop = TrialLoop(
-            proposer, executor, candidates, self._steps(split), self.metric, settings, self._writer.put, shown, self._began
-        )
+        steps = self._steps(split)
+        proposer = self._proposer(fitting.seed + len(past), past, steps)
+        self._loop = TrialLoop(proposer, executor, candidates, steps, self.metric, settings, self._writer.put, shown, self._began)
         self._loop.resume([told.trial for told in past])
 
     @property
@@ -123,7 +121,7 @@ class Tuner:
         mixture = self._mix(chosen)
         if len(mixture) > 1:
             why += f"; averaged with trial {' and '.join(str(trial.number) for trial in mixture[1:])}, since together they answer better"
-        fits = [score for trial in (*self._loop.trials, *self._loop.partial) for score in trial.scores]
+        fits = [score for trial in (*self._loop.trials[self._resumed :], *self._loop.partial) for score in trial.scores]
         search = Search(
             metric=self.metric.name,
             trials=tuple(map(_bare, self.trials)),
@@ -197,28 +195,29 @@ class Tuner:
         ]
         return replace(recipe, model=models[0] if len(models) == 1 else Blend(family="blend", members=tuple(models)))
 
-    def _proposer(self, seed: int, past: Sequence[Told]) -> Proposer:
+    def _proposer(self, seed: int, past: Sequence[Told], steps: tuple[Step, ...]) -> Proposer:
         """The study with what an earlier process found, and what is to be tried first.
 
-        A grid is gone through in one order, whatever the seed: what the earlier process did were its first points.
+        A grid is gone through in one order, whatever the seed, but for the points that the earlier process has done.
         """
         settings, points = self.settings, self.method.points
+        tried = [self.candidates.values(told.trial.family, told.trial.choices) for told in past]
+        known = {_alike(values) for values in tried}
         proposer = Proposer(
             self.candidates,
             self.method.sampler(seed),
             self.method.pruner(),
             self.metric,
             settings.constraints,
-            rungs=self.method.resources,
+            rungs=dict(zip(steps, self.method.resources, strict=False)),
             by_block=self.method.by_block,
             window=settings.reproducible,
-            points=None if points is None else islice(walk(self.candidates.space, points, 0), len(past), None),
+            points=None if points is None else (point for point in walk(self.candidates.space, points, 0) if _alike(point) not in known),
         )
         for told in past:
             proposer.restore(told)
-        tried = [self.candidates.values(told.trial.family, told.trial.choices) for told in past]
         for origin, values in self._start.points if points is None else ():
-            if not any(values.items() <= known.items() for known in tried):
+            if not any(values.items() <= done.items() for done in tried):
                 proposer.enqueue(origin, values)
         return proposer
 
@@ -242,7 +241,7 @@ class Tuner:
         seconds = sum(_per_row(score) for score in trial.scores) / len(trial.scores) * self._final.rows
         faster = 1 + SECOND_THREAD * (self._final.threads - 1)
         around = max(score.seconds - score.fit_seconds for score in trial.scores)
-        return float(CAUTION * self._final.fits * self.settings.average * (seconds / faster + around))
+        return float(CAUTION * self._final.fits * (self.settings.average * seconds / faster + around))
 
 
 def _may_pass(error: Exception) -> bool:
@@ -258,6 +257,11 @@ def _bare(trial: Trial) -> Trial:
 def _processing(trial: Trial) -> Hyperparameters:
     """What a trial chose of features and weights: names with a dot."""
     return {name: value for name, value in trial.choices.items() if "." in name}
+
+
+def _alike(values: Hyperparameters) -> frozenset[tuple[str, object]]:
+    """The same for the same settings, whatever a study and its store did to a number's last digits."""
+    return frozenset((name, f"{value:.9g}" if isinstance(value, float) else value) for name, value in values.items())
 
 
 def _per_row(score: FoldScore) -> float:

@@ -12,6 +12,8 @@ from tasks.trials.stores import Told
 
 Sink = Callable[[Told], None]
 TRY_SECONDS = 60.0
+MOST_WAITING = 20
+"""Trials that may wait to be written while all goes well: about a second's work, which is what a search then overruns its time by."""
 log = logging.getLogger("evertune")
 
 
@@ -26,11 +28,15 @@ class Writer:
         self._sinks, self._passing, self._try_seconds = sinks, passing, try_seconds
         self._waiting: queue.Queue[Told | None] = queue.Queue()
         self._failed: dict[str, Exception] = {}
+        self._going_well = True
         self._thread = threading.Thread(target=self._write, name="evertune-writer", daemon=True)
         self._thread.start()
 
     def put(self, told: Told) -> None:
+        """Leave a trial to be written. Waits where trials end faster than they can be written, never for a store that is away."""
         self._waiting.put(told)
+        while self._waiting.qsize() > MOST_WAITING and self._going_well:
+            time.sleep(0.01)
 
     def close(self) -> None:
         """Wait until everything is written. Raises the first error of a sink that was given up."""
@@ -49,12 +55,15 @@ class Writer:
         deadline, pause = time.monotonic() + self._try_seconds, 0.5
         while True:
             try:
-                return sink(told)
+                sink(told)
+                self._going_well = True
+                return
             except Exception as error:
+                self._going_well = False
                 if not self._passing(error) or time.monotonic() + pause > deadline:
                     log.error("trial %d could not be written to %s, nor will those after it be: %s", told.trial.number, name, error)
                     self._failed[name] = error
-                    return None
+                    return
                 log.warning("trial %d: %s does not answer (%s), tried again", told.trial.number, name, str(error).splitlines()[0])
             time.sleep(pause)
             pause = min(2 * pause, 8.0)

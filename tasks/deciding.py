@@ -13,13 +13,15 @@ from pydantic import ValidationError
 from tasks.checks.drifts import UNSTABLE, find_drift
 from tasks.errors import TrainingFailed
 from tasks.metrics import Metric
+from tasks.models.blend import Blend
+from tasks.models.model import Model
 from tasks.models.recipes import Candidates, Recipe
-from tasks.records import Champion, Decision, Table, Trial
+from tasks.records import Champion, Decision, Hyperparameters, Table, Trial
 from tasks.remembering import LastSearch
 from tasks.settings import AutoSettings, TuningSettings, format_duration
 from tasks.stage import stage
 from tasks.trials.confirmation import Confirmation, confirm
-from tasks.trials.memory import champion_origin, describe_space, stored_processing
+from tasks.trials.memory import champion_models, champion_origin, describe_space, stored_processing
 from tasks.trials.noise import Difference
 from tasks.wording import say_count, say_duration, say_share
 
@@ -96,18 +98,27 @@ def judge_probe(
 def last_best(candidates: Candidates, champion: Champion | None) -> Recipe:
     """The champion's hyperparameters and processing choices in today's config, whose fixed values win; the base without any.
 
+    A champion that is a blend is one again, of the same members.
     Raises TrainingFailed when they are not settings any more, as after an upgrade of the library.
     """
     if champion is None or _nothing_to_reuse(candidates, champion):
         return candidates.base
-    model = next(model for model in candidates.models if model.identity == champion.family)
+    base = candidates.base
     try:
-        recipe = Recipe(model, candidates.base.features, candidates.base.weights).with_choices(stored_processing(champion, candidates))
-        chosen = model.with_hyperparameters({**champion.hyperparameters, **model.hyperparameters})
+        models = [_again(candidates, family, found) for family, found in champion_models(champion, candidates)]
+        model = models[0] if len(models) == 1 else Blend(family="blend", members=tuple(models))
+        processing = base.with_choices(stored_processing(champion, candidates))
     except ValidationError as error:
         faults = "; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())
         raise TrainingFailed(f"champion v{champion.version} cannot be trained again ({faults}); tune once") from error
-    return Recipe(chosen, recipe.features, recipe.weights)
+    return Recipe(model, processing.features, processing.weights)
+
+
+def _again(candidates: Candidates, family: str, found: Hyperparameters) -> Model:
+    """Today's model of that family with what was found; what the config fixes wins."""
+    model = next(model for model in candidates.models if model.identity == family)
+    again: Model = model.with_hyperparameters({**found, **model.hyperparameters})
+    return again
 
 
 def _decide_auto(
@@ -142,8 +153,12 @@ def _nothing_to_reuse(candidates: Candidates, champion: Champion | None) -> str:
     """Why there are no settings of a champion to train with; empty when there are."""
     if champion is None:
         return "there is no champion"
-    families = [model.identity for model in candidates.models]
-    return "" if champion.family in families else f"champion v{champion.version} is {champion.family}"
+    offered = [model.identity for model in candidates.models]
+    families = [family for family, _ in champion_models(champion, candidates)]
+    if all(family in offered for family in families):
+        return ""
+    of = f" of {', '.join(dict.fromkeys(families))}" if len(families) > 1 else ""
+    return f"champion v{champion.version} is {champion.family}{of}"
 
 
 def _stale(candidates: Candidates, champion: Champion | None) -> str:

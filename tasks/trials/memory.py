@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
+from typing import Any
 
 from tasks.models.recipes import FAMILY, NONE, USE, Candidates
 from tasks.records import Champion, Hyperparameters, Remembered
@@ -16,6 +17,7 @@ from tasks.settings import MemorySettings, Scalar
 from tasks.spaces import Parameter, describe, fit_value, is_active, ordered, say_value
 
 DEFAULTS, PORTFOLIO = "defaults", "portfolio"
+BLEND = "blend"
 Point = tuple[str, Hyperparameters]
 """Where a start came from, and its values under the names of the study."""
 
@@ -84,13 +86,25 @@ def migrate(remembered: Remembered, candidates: Candidates, renamed: dict[str, s
     return values, notes + fitted
 
 
+def champion_models(champion: Champion, candidates: Candidates) -> list[tuple[str, Hyperparameters]]:
+    """The champion's family and hyperparameters; of a blend, where none is a candidate, those of each member, the chosen one first."""
+    if champion.family != BLEND or BLEND in [model.identity for model in candidates.models]:
+        return [(champion.family, champion.hyperparameters)]
+    members = champion.settings["model"]["members"]
+    return [(str(member.get("estimator") or member["family"]), dict(member["hyperparameters"])) for member in members]
+
+
 def remember_champion(champion: Champion, candidates: Candidates) -> Remembered:
-    """The champion's settings as a search's. Its rounds are left to the folds, as every trial's are: they were fitted to other rows."""
-    model = next((model for model in candidates.models if model.identity == champion.family), None)
+    """The champion's settings as a search's, of a blend those of its first member: what the search before chose.
+
+    Its rounds are left to the folds, as every trial's are: they were fitted to other rows.
+    """
+    family, hyperparameters = champion_models(champion, candidates)[0]
+    model = next((model for model in candidates.models if model.identity == family), None)
     settled = set() if model is None else {*model.hyperparameters, model.rounds_name} - set(model.searched(candidates.task))
-    chosen = {name: value for name, value in champion.hyperparameters.items() if name not in settled}
+    chosen = {name: value for name, value in hyperparameters.items() if name not in settled}
     through = champion.trained_through or datetime.min.replace(tzinfo=UTC)
-    return Remembered(champion.family, {**chosen, **stored_processing(champion, candidates)}, champion_origin(champion), through)
+    return Remembered(family, {**chosen, **stored_processing(champion, candidates)}, champion_origin(champion), through)
 
 
 def stored_processing(champion: Champion, candidates: Candidates) -> Hyperparameters:
@@ -105,8 +119,15 @@ def stored_processing(champion: Champion, candidates: Candidates) -> Hyperparame
         if name.startswith(USE) and key in stored["features"].get("optional", {}):
             chosen[name] = key not in stored["features"].get("without", ())
         elif key in stored.get(part, {}):
-            chosen[name] = NONE if (value := stored[part][key]) is None else value
+            chosen[name] = _as_choice(stored[part][key])
     return chosen
+
+
+def _as_choice(stored: Any) -> Scalar:
+    """A stored setting as a space has it: several words are one text, and nothing has a name."""
+    if isinstance(stored, list | tuple):
+        return " ".join(map(str, stored))
+    return NONE if stored is None else stored
 
 
 def describe_space(candidates: Candidates) -> dict[str, str]:

@@ -1,137 +1,125 @@
+"""The search as the flow runs it, with real worker processes: what it chooses, where it stops, what becomes of trials that fail."""
+
 from __future__ import annotations
 
 import math
-from datetime import timedelta
-from pathlib import Path
+import time
+from collections import Counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
 from tasks.errors import ServiceUnavailable, TrainingFailed
-from tasks.features import build_features
-from tasks.metrics import METRICS
-from tasks.models.lightgbm import LightGBM
-from tasks.models.model import Fitting
-from tasks.plans import Features
-from tasks.records import Columns, Split, Table, Target, Trial
-from tasks.settings import FeatureSettings, SplitSettings, TuningSettings
-from tasks.spaces import Float, Int
-from tasks.splitting import split_table
-from tasks.tuning import tune_model
-from tests.small import small_table
+from tasks.models.recipes import Recipe
+from tasks.records import Split, Table, Trial
+from tasks.spaces import Float
+from tasks.trials.tuner import FinalFit
+from tests.engine import QUICK, Searching, fault_of, going_wrong
+from tests.tasks.executors.scenes import NUMBERS
 
-QUICK = LightGBM(max_rounds=20, early_stopping_rounds=5)
+LAST_BEST = Recipe(QUICK.changed(hyperparameters={"num_leaves": 9}))
 
 
-@pytest.fixture(scope="module")
-def table() -> Table:
-    frame = small_table(100).dropna(subset="sold").reset_index(drop=True)
-    frame["day"] = pd.to_datetime(frame["day"], utc=True)
-    columns = Columns(Target("sold", "binary", (0.0, 1.0)), {"price": "number", "shop": "category"}, "day")
-    return Table(frame, columns, "digest", ())
-
-
-@pytest.fixture(scope="module")
-def split(table: Table) -> Split:
-    return split_table(table, SplitSettings(test=timedelta(days=20), folds=2), timedelta(0), None, 10)
-
-
-@pytest.fixture
-def search(table: Table, split: Split, tmp_path: Path) -> Any:
-    """Tune with changed settings: `search(trials=3)`; keeps the trials as they were recorded, in `search.recorded`."""
-
-    def run(model: LightGBM = QUICK, name: str = "study", seed: int = 0, metric: str = "log_loss", **settings: Any) -> Any:
-        features: Features = build_features(table.columns, FeatureSettings(rare=2), "native")
-        fitting = Fitting(table.columns.target, METRICS[metric], seed, 1)
-        chosen = TuningSettings(**{"trials": 3, "minutes": None, **settings})
-        run.recorded = []  # type: ignore[attr-defined]
-        study = (f"sqlite:///{tmp_path / 'studies.db'}", name)
-        return tune_model(table, split, features, model, chosen, fitting, study, run.recorded.append)  # type: ignore[attr-defined]
-
-    return run
-
-
-def test_the_limit_of_trials_holds_and_each_is_recorded(search: Any) -> None:
-    _, found = search(trials=4, prune=False)
-    assert [trial.number for trial in search.recorded] == [0, 1, 2, 3]
+def test_the_limit_of_trials_holds_and_each_is_recorded(search: Searching) -> None:
+    _, found = search(trials=4, prune="none")
+    assert sorted(trial.number for trial in search.recorded) == [0, 1, 2, 3]
     assert found.counts == {"finished": 4, "pruned": 0, "failed": 0}
     assert found.stopped_by == "4 trials"
+    assert found.limits == ("4 trials", "20 failed trials")
 
 
-def test_the_best_trial_is_the_one_with_the_least_mean_loss(search: Any) -> None:
-    model, found = search(trials=6, prune=False)
-    assert found.best.value == min(trial.value for trial in found.trials)
-    assert all(math.isclose(trial.value, np.mean(trial.fold_values)) for trial in found.trials)
-    assert model.hyperparameters == found.best.hyperparameters
+def test_the_best_trial_is_the_one_with_the_least_mean_loss(search: Searching) -> None:
+    recipe, found = search(trials=6, prune="none")
+    assert found.best is not None
+    assert found.chosen == found.best
+    assert found.best.value == min(trial.value for trial in found.trials if trial.value)
+    assert all(trial.value and math.isclose(trial.value, np.mean(trial.fold_values)) for trial in found.trials)
+    assert recipe.model.hyperparameters == found.best.hyperparameters
 
 
-def test_a_metric_where_greater_is_better_is_maximized(search: Any) -> None:
-    _, found = search(trials=6, prune=False, metric="roc_auc")
-    assert found.best.value == max(trial.value for trial in found.trials)
+def test_a_metric_where_greater_is_better_is_maximized(search: Searching) -> None:
+    _, found = search(trials=6, prune="none", metric="roc_auc")
+    assert found.best is not None
+    assert found.best.value == max(trial.value for trial in found.trials if trial.value)
 
 
-def test_the_rounds_of_the_folds_become_part_of_the_hyperparameters(search: Any) -> None:
-    model, _ = search()
-    assert 1 <= model.hyperparameters["num_iterations"] <= 20
+def test_the_rounds_of_the_folds_become_part_of_the_hyperparameters(search: Searching) -> None:
+    recipe, found = search()
+    assert found.chosen is not None
+    rounds = [score.rounds for score in found.chosen.scores if score.rounds is not None]
+    assert recipe.model.hyperparameters["num_iterations"] == round(float(np.median(rounds)))
 
 
-def test_the_first_trial_starts_from_the_familys_defaults(search: Any) -> None:
-    search()
-    assert search.recorded[0].hyperparameters["num_leaves"] == 31
-    assert search.recorded[0].hyperparameters["learning_rate"] == 0.1
+def test_the_first_trial_starts_from_the_familys_defaults_and_the_portfolio_follows(search: Searching) -> None:
+    search(trials=3)
+    by_number = {trial.number: trial for trial in search.recorded}
+    defaults = {name: parameter.default for name, parameter in QUICK.default_space("binary").items()}
+    assert (by_number[0].origin, by_number[0].choices) == ("defaults", defaults)
+    assert [by_number[number].origin for number in (1, 2)] == ["portfolio", "portfolio"]
+    assert by_number[1].choices["min_data_in_leaf"] == QUICK.portfolio("binary")[0]["min_data_in_leaf"]
 
 
-def test_values_fixed_in_the_config_are_not_searched(search: Any) -> None:
-    model, _ = search(QUICK.changed(hyperparameters={"num_leaves": 5}))
-    assert model.hyperparameters["num_leaves"] == 5
-    assert all("num_leaves" not in trial.hyperparameters for trial in search.recorded)
+def test_values_fixed_in_the_config_are_not_searched(search: Searching) -> None:
+    recipe, _ = search(QUICK.changed(hyperparameters={"num_leaves": 5}))
+    assert recipe.model.hyperparameters["num_leaves"] == 5
+    assert all("num_leaves" not in trial.choices for trial in search.recorded)
 
 
-def test_a_folds_value_is_what_scikit_learn_makes_of_a_refit(search: Any, table: Table, split: Split) -> None:
+def test_a_folds_value_is_what_scikit_learn_makes_of_a_refit(search: Searching, small: Table, two_folds: Split) -> None:
     import lightgbm
 
-    fixed = {"num_leaves": 5, "learning_rate": 0.1, "min_data_in_leaf": 5}
-    only = QUICK.changed(hyperparameters=fixed, space={"lambda_l2": Float(low=0.0, high=1.0, default=0.0)})
     names = QUICK.default_space("binary")
-    only = only.changed(hyperparameters={**fixed, **{n: p.default for n, p in names.items() if n not in fixed and n != "lambda_l2"}})
+    fixed = {**{name: parameter.default for name, parameter in names.items()}, "num_leaves": 5, "min_data_in_leaf": 5}
+    del fixed["lambda_l2"]
+    only = QUICK.changed(hyperparameters=fixed, space={"lambda_l2": Float(low=0.0, high=1.0, default=0.0)})
     _, found = search(only, trials=1)
-    fold = split.folds[0]
-    price = table.frame[["price"]].to_numpy()
-    shop = table.frame["shop"].iloc[fold.train].value_counts()
+    fold = two_folds.folds[0]
+    price = small.frame[["price"]].to_numpy()
+    shop = small.frame["shop"].iloc[fold.train].value_counts()
     order = {name: k for k, name in enumerate(sorted(shop.index, key=lambda name: (-shop[name], name)))}
-    matrix = np.column_stack(
-        [price, table.frame["shop"].map(order), table.frame["day"].dt.month, table.frame["day"].dt.day_of_week, table.frame["day"].dt.hour]
-    )
-    truth = table.frame["sold"].to_numpy()
+    time = small.frame["day"].dt
+    matrix = np.column_stack([price, small.frame["shop"].map(order), time.month, time.day_of_week, time.hour])
+    truth = small.frame["sold"].to_numpy()
     ours = {"objective": "binary", "bagging_freq": 1, "seed": 0, "verbose": -1, "num_threads": 1}
-    params = {**only.hyperparameters, **ours, "lambda_l2": 0.0, "force_col_wise": True, "deterministic": True, "feature_pre_filter": False}
+    params = {**fixed, **ours, "lambda_l2": 0.0, "force_col_wise": True, "deterministic": True, "feature_pre_filter": False}
     train = lightgbm.Dataset(matrix[fold.train], truth[fold.train], categorical_feature=[1], params=params)
     valid = lightgbm.Dataset(matrix[fold.valid], truth[fold.valid], categorical_feature=[1], reference=train, params=params)
     booster = lightgbm.train(params, train, 20, valid_sets=[valid], callbacks=[lightgbm.early_stopping(5, verbose=False)])
     expected = log_loss(truth[fold.valid], np.asarray(booster.predict(matrix[fold.valid], num_iteration=booster.best_iteration)))
-    assert found.trials[0].fold_values[0] == pytest.approx(expected, rel=1e-9)
+    (score,) = [score for score in found.trials[0].scores if score.fold == 0]
+    assert score.value == pytest.approx(expected, rel=1e-9)
+    assert score.rounds == booster.best_iteration
 
 
-def test_the_same_seed_gives_the_same_trials(search: Any) -> None:
-    search(trials=5, name="one")
-    first = [(trial.hyperparameters, trial.value) for trial in search.recorded]
-    search(trials=5, name="two")
-    assert [(trial.hyperparameters, trial.value) for trial in search.recorded] == first
-    search(trials=5, name="three", seed=1)
-    assert [(trial.hyperparameters, trial.value) for trial in search.recorded] != first
+def test_trials_run_side_by_side_and_say_where_and_when(search: Searching) -> None:
+    _, found = search(trials=6, prune="none")
+    scores = [score for trial in found.trials for score in trial.scores]
+    assert {score.worker for score in scores} == {f"worker {k + 1}" for k in range(search.executor.capacity)}
+    assert all(0 < score.fit_seconds < score.seconds for score in scores)
+    assert found.fit_seconds == pytest.approx(sum(score.fit_seconds for score in scores))
+    assert found.worker_seconds == pytest.approx(found.seconds * search.executor.capacity)
+    assert all(trial.started + trial.seconds < found.seconds + 0.1 for trial in found.trials)
 
 
-def test_a_search_of_the_same_name_goes_on_where_it_was(search: Any) -> None:
-    search(trials=2)
-    _, found = search(trials=5)
-    assert [trial.number for trial in search.recorded] == [2, 3, 4]
-    assert found.counts["finished"] + found.counts["pruned"] == 5
+def test_the_progress_of_a_search_is_shown_as_it_goes(search: Searching) -> None:
+    search(trials=5, prune="none")
+    seen = [len(standing.trials) for standing in search.standings]
+    assert seen == sorted(seen)
+    assert search.standings[-1].best is not None
+    assert (search.standings[-1].most, search.standings[-1].left) == (5, None)
 
 
-def test_a_finished_search_is_not_run_again(search: Any) -> None:
+def test_a_search_of_the_same_name_goes_on_where_it_was(search: Searching) -> None:
+    search(trials=2, prune="none")
+    _, found = search(trials=5, prune="none")
+    assert sorted(trial.number for trial in search.recorded) == [2, 3, 4]
+    assert found.resumed == 2
+    assert found.counts["finished"] == 5
+
+
+def test_a_finished_search_is_not_run_again(search: Searching) -> None:
     first, _ = search(trials=2)
     again, found = search(trials=2)
     assert search.recorded == []
@@ -139,58 +127,106 @@ def test_a_finished_search_is_not_run_again(search: Any) -> None:
     assert len(found.trials) == 2
 
 
-def test_a_failing_trial_is_counted_and_the_search_goes_on(search: Any) -> None:
-    sometimes = QUICK.changed(space={"boosting": {"type": "categorical", "choices": ["gbdt", "none_such"]}})
-    _, found = search(sometimes, trials=12)
-    assert found.counts["failed"]
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("raise_error", "ValueError: the library said no"),
+        ("segfault", "died of SIGSEGV"),
+        ("leave", "exit code 3"),
+        ("not_a_number", "log_loss is nan, not a finite number"),
+        ("eat_at_once", "ran out of memory"),
+    ],
+)
+def test_a_trial_that_goes_wrong_is_one_failed_trial_with_its_reason(search: Searching, fault: str, says: str) -> None:
+    _, found = search(going_wrong(fault), trials=6, prune="none", search="random")
+    assert found.counts["finished"] + found.counts["failed"] == 6
+    for trial in found.trials:
+        assert (trial.state == "failed") == (fault_of(trial) == fault)
+        assert (says in trial.error) == (trial.state == "failed")
+        assert (trial.value is None) == (trial.state == "failed")
+    assert Counter(map(fault_of, found.trials))[fault]
+
+
+def test_the_limit_of_failed_trials_ends_the_search(search: Searching) -> None:
+    _, found = search(going_wrong("raise_error"), trials=100, failed_trials=4, prune="none", search="random")
+    assert found.stopped_by == "4 failed trials"
+    assert found.counts["failed"] == 4
     assert found.counts["finished"]
-    assert all(trial.error and trial.value is None for trial in found.trials if trial.state == "failed")
 
 
-def test_a_search_in_which_every_trial_fails_ends_early_and_says_why(search: Any) -> None:
-    hopeless = QUICK.changed(hyperparameters={"objective": "no_such_objective"})
-    with pytest.raises(TrainingFailed, match=r"none of 10 trials finished.*objective"):
-        search(hopeless, trials=500)
+def test_a_search_in_which_every_trial_fails_ends_early_and_says_why(search: Searching) -> None:
+    with pytest.raises(TrainingFailed, match=r"none of 1\d trials finished; the last one: ValueError: the library said no") as failed:
+        search(going_wrong("raise_error", good=False), trials=500, search="random")
+    assert failed.value.exit_code == 4
+    assert 10 <= len(search.recorded) <= 10 + search.executor.capacity
 
 
-def test_the_limit_of_time_holds_in_the_middle_of_a_trial(search: Any) -> None:
-    endless = LightGBM(max_rounds=1_000_000, early_stopping_rounds=1_000_000)
-    search(trials=1)  # one trial has finished, so there is a model to fall back on
-    _, found = search(endless, trials=None, minutes=2 / 60)
-    assert found.stopped_by == "0.0333333 minutes"
-    assert found.seconds < 4
-    assert [trial.state for trial in found.trials] == ["finished", "pruned"]
-    assert found.trials[1].error == "cut short by the limit of time"
+def test_where_all_fail_the_last_best_settings_can_be_asked_for(search: Searching) -> None:
+    hopeless = going_wrong("raise_error", good=False)
+    recipe, found = search(hopeless, lambda: LAST_BEST, trials=3, on_all_failed="last_best", search="random")
+    assert recipe is LAST_BEST
+    assert (found.best, found.chosen) == (None, None)
+    assert found.choice == "all 3 trials failed: the last best hyperparameters, as tuning.on_all_failed says"
 
 
-def test_the_first_trial_is_finished_whatever_the_limit_of_time(search: Any) -> None:
-    _, found = search(trials=None, minutes=0.001 / 60)
-    assert found.counts["finished"] == 1
+@pytest.mark.parametrize(
+    ("settings", "stopped_by"),
+    [
+        ({"target": 10.0}, "log_loss reaching 10"),
+        ({"target": 10.0, "min_trials": 4}, "log_loss reaching 10"),
+        ({"no_progress_trials": 3}, "trials without progress"),
+        ({"no_progress_minutes": 0.5 / 60}, "min without progress"),
+        ({"convergence": 0.99}, "the 10 best trials lying within"),
+        ({"target": 10.0, "min_trials": 5, "failed_trials": 1}, "log_loss reaching 10"),
+    ],
+)
+def test_the_first_limit_reached_ends_the_search(search: Searching, settings: dict[str, Any], stopped_by: str) -> None:
+    _, found = search(trials=400, prune="none", **settings)
+    assert stopped_by in found.stopped_by
+    assert len(found.trials) >= settings.get("min_trials", 1)
+    assert len(found.trials) < 400
+    assert found.counts["finished"]
 
 
-def test_weak_trials_are_pruned_between_folds_but_never_the_first(search: Any) -> None:
-    wide = QUICK.changed(
-        space={"learning_rate": Float(low=1e-6, high=0.3, log=True, default=0.1), "num_leaves": Int(low=2, high=60, default=31)}
-    )
-    _, found = search(wide, trials=25)
-    assert found.trials[0].state == "finished"
-    assert found.counts["pruned"] > 0
-    assert all(len(trial.fold_values) == 1 for trial in found.trials if trial.state == "pruned")
+def test_the_limit_of_time_holds_although_a_trial_hangs(quick: Searching) -> None:
+    began = time.monotonic()
+    _, found = quick(going_wrong("hang"), trials=None, minutes=3 / 60, prune="none", search="random", seed=1)
+    assert time.monotonic() - began < 3 + 5
+    assert found.stopped_by == "0.05 minutes"
+    assert found.chosen is not None
+    assert not any(map(fault_of, found.trials))  # what hung says nothing, and is not counted
 
 
-def test_with_pruning_off_every_trial_sees_every_fold(search: Any) -> None:
-    _, found = search(trials=12, prune=False)
-    assert {len(trial.fold_values) for trial in found.trials} == {2}
+def test_time_for_the_final_fit_is_reserved_within_the_limit(quick: Searching) -> None:
+    _, without = quick(trials=None, minutes=2 / 60, name="without")
+    _, reserved = quick(trials=None, minutes=2 / 60, name="reserved", final=FinalFit(rows=10_000_000, fits=2, threads=1))
+    assert 2 < without.seconds < 2 + 5
+    assert 1 < reserved.seconds < min(2, without.seconds) + 1  # half of the limit at most
+    assert (without.stopped_by, reserved.stopped_by) == ("0.0333333 minutes", "0.0333333 minutes")
 
 
-def test_an_unreachable_store_is_a_service_fault(table: Table, split: Split) -> None:
-    features = build_features(table.columns, FeatureSettings(), "native")
-    fitting = Fitting(table.columns.target, METRICS["log_loss"], 0, 1)
-    study = ("postgresql+psycopg://nobody:secret@127.0.0.1:9/none", "study")
+def test_time_that_runs_out_leaves_the_trial_that_came_furthest(quick: Searching) -> None:
+    model = going_wrong("take_a_second", good=False)
+    recipe, found = quick(model, trials=None, minutes=1.8 / 60, search="random")
+    assert found.best is None
+    assert found.chosen is not None
+    assert len(found.chosen.scores) == 1
+    assert found.choice.startswith("no trial finished before the time was up: trial ")
+    assert recipe.model.hyperparameters["max_cat_to_onehot"] == NUMBERS["take_a_second"]
+    assert "num_iterations" in recipe.model.hyperparameters
 
+
+def test_time_that_runs_out_before_anything_was_scored_leaves_the_last_best(quick: Searching) -> None:
+    recipe, found = quick(going_wrong("hang", good=False), lambda: LAST_BEST, trials=None, minutes=0.5 / 60, search="random")
+    assert recipe is LAST_BEST
+    assert found.choice == "no trial was scored before the time was up: the last best hyperparameters"
+    assert found.trials == ()
+
+
+def test_an_unreachable_store_is_a_service_fault(search: Searching) -> None:
     def record(trial: Trial) -> None:
         raise AssertionError("no trial may run without a store")
 
     with pytest.raises(ServiceUnavailable, match="study store") as refused:
-        tune_model(table, split, features, QUICK, TuningSettings(), fitting, study, record)
+        search(store="postgresql+psycopg://nobody:secret@127.0.0.1:9/none", record=record)
     assert "secret" not in str(refused.value)

@@ -1,0 +1,174 @@
+"""Fixtures around the search itself: two real worker processes for the whole test run, and searches on a small table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tasks.executors.executor import Executor
+from tasks.executors.processes import Processes
+from tasks.metrics import METRICS
+from tasks.models.lightgbm import LightGBM
+from tasks.models.model import Fitting, Model
+from tasks.models.recipes import Candidates, Recipe
+from tasks.records import Columns, Remembered, Search, Split, Table, Target, Trial
+from tasks.searches import find_search
+from tasks.settings import FeatureSettings, SplitSettings, TuningSettings, WeightSettings
+from tasks.spaces import Categorical, Space
+from tasks.splitting import split_table
+from tasks.trials.memory import Start, start_from
+from tasks.trials.search import Standing
+from tasks.trials.tuner import FinalFit, Tuner
+from tasks.tuning import tune_model
+from tests.small import small_table
+from tests.tasks.executors.scenes import NUMBERS, WITH_FAULTS, until
+
+QUICK = LightGBM(max_rounds=20, early_stopping_rounds=5)
+GOOD = 4
+"""A value of max_cat_to_onehot that does no harm."""
+NO_FINAL_FIT = FinalFit(rows=1000, fits=0, threads=1)
+
+
+def going_wrong(*faults: str, good: bool = True, model: LightGBM = QUICK) -> LightGBM:
+    """A model whose search has nothing to choose but whether, and how, a fit goes wrong: the first trial does not, if any is `good`."""
+    choices = ((GOOD,) if good else ()) + tuple(NUMBERS[fault] for fault in faults)
+    fixed = {name: parameter.default for name, parameter in model.default_space("binary").items()}
+    return model.changed(
+        hyperparameters={**fixed, "min_data_in_leaf": 20}, space={"max_cat_to_onehot": Categorical(choices=choices, default=choices[0])}
+    )
+
+
+def fault_of(trial: Trial) -> str:
+    """Which fault a trial of `going_wrong` had; empty for none."""
+    numbers = {number: name for name, number in NUMBERS.items()}
+    return numbers.get(int(trial.choices["max_cat_to_onehot"]), "")
+
+
+@pytest.fixture(scope="session")
+def small() -> Table:
+    """1,000 rows over 100 days."""
+    frame = small_table(100).dropna(subset="sold").reset_index(drop=True)
+    frame["day"] = pd.to_datetime(frame["day"], utc=True)
+    columns = Columns(Target("sold", "binary", (0.0, 1.0)), {"price": "number", "shop": "category"}, "day")
+    return Table(frame, columns, "digest", ())
+
+
+@pytest.fixture(scope="session")
+def two_folds(small: Table) -> Split:
+    return split_table(small, SplitSettings(test=timedelta(days=20), folds=2), timedelta(0), None, 10)
+
+
+@pytest.fixture(scope="session")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Two workers that know LightGBM, and whose fits go wrong when asked to; tests ask for `workers`."""
+    with Processes(
+        capacity=min(2, len(os.sched_getaffinity(0))),
+        scratch=tmp_path_factory.mktemp("workers"),
+        models=({"family": "lightgbm"},),
+        environment=WITH_FAULTS,
+    ) as executor:
+        executor.start()
+        yield executor
+
+
+@pytest.fixture
+def workers(two_workers: Processes) -> Iterator[Processes]:
+    """The test run's workers; what a test leaves under way is over before the next one begins."""
+    yield two_workers
+    drain(two_workers)
+
+
+def ready(executor: Processes) -> None:
+    """Wait until every worker has imported what it needs: where an earlier test killed some, seconds later."""
+    until(lambda: executor._crew is not None and all(lane.free for lane in executor._crew._lanes), 60)
+
+
+def drain(executor: Executor) -> None:
+    """Wait for outcomes that nobody asked for any more; a search that was cut short has ended them."""
+    while executor.pending:
+        assert executor.wait(30), "a job is still under way half a minute after its search"
+
+
+@dataclass
+class Searching:
+    """`search(trials=3, ...)` runs a search and keeps its trials as they were recorded, and where it stood."""
+
+    table: Table
+    split: Split
+    executor: Executor
+    store: str
+    recorded: list[Trial] = field(default_factory=list)
+    standings: list[Standing] = field(default_factory=list)
+
+    def tuner(
+        self,
+        model: Model = QUICK,
+        name: str = "study",
+        seed: int = 0,
+        metric: str = "log_loss",
+        others: tuple[Any, ...] = (),
+        extra: Space | None = None,
+        features: FeatureSettings | None = None,
+        weights: WeightSettings | None = None,
+        remembered: Sequence[Remembered] | None = (),
+        final: FinalFit = NO_FINAL_FIT,
+        record: Callable[[Trial], None] | None = None,
+        executor: Executor | None = None,
+        store: str = "",
+        **settings: Any,
+    ) -> Tuner:
+        """`remembered` None starts from nothing at all: no defaults, no portfolio."""
+        chosen = TuningSettings(**{"trials": 3, "minutes": None, **settings})
+        base = Recipe(model, features or FeatureSettings(rare=2), weights or WeightSettings())
+        candidates = Candidates(base, self.table.columns.target.task, others, extra or {})
+        self.recorded, self.standings = [], []
+        start = Start() if remembered is None else start_from(candidates, None, remembered, chosen.memory)
+        return Tuner(
+            self.table,
+            self.split,
+            candidates,
+            chosen,
+            find_search(chosen, candidates.space, len(self.split.folds)),
+            Fitting(self.table.columns.target, METRICS[metric], seed, 1),
+            executor or self.executor,
+            (store or self.store, name),
+            start,
+            final,
+            record or self.recorded.append,
+            self.standings.append,
+        )
+
+    def __call__(self, model: Model = QUICK, last_best: Callable[[], Recipe] | None = None, **changes: Any) -> tuple[Recipe, Search]:
+        tuner = self.tuner(model, **changes)
+        try:
+            return tune_model(tuner, last_best or _nobody)
+        finally:
+            with suppress(Exception):  # it was raised by the search already
+                tuner.close()
+            drain(changes.get("executor") or self.executor)
+
+
+@pytest.fixture
+def quick(search: Searching, two_workers: Processes) -> Searching:
+    """For tests that take the time: the workers are ready, and so is Optuna."""
+    import optuna  # noqa: F401  # seconds of importing, on a busy machine
+
+    ready(two_workers)
+    return search
+
+
+@pytest.fixture
+def search(small: Table, two_folds: Split, workers: Processes, tmp_path: Path) -> Searching:
+    return Searching(small, two_folds, workers, f"sqlite:///{tmp_path / 'studies.db'}")
+
+
+def _nobody() -> Recipe:
+    raise AssertionError("nobody should have asked for the last best settings")

@@ -17,7 +17,8 @@ from tasks.models.recipes import Candidates
 from tasks.records import Split, Table
 from tasks.searches import find_search
 from tasks.trials.memory import start_from
-from tasks.trials.tuner import FinalFit, Tuner
+from tasks.trials.reserves import FinalFit
+from tasks.trials.tuner import Tuner
 
 GIGABYTE = 10**9
 

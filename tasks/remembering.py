@@ -19,6 +19,7 @@ from typing import Any
 from tasks.errors import ServiceUnavailable
 from tasks.models.recipes import Candidates
 from tasks.records import Hyperparameters, Remembered, Search, Trial
+from tasks.reports.importance import parameter_importance
 from tasks.settings import Scalar
 from tasks.tracking import Tracker
 from tasks.trials.memory import describe_space
@@ -82,6 +83,7 @@ def write_memory(search: Search, as_of: datetime, candidates: Candidates, newest
         "best": None if search.best is None else search.best.number,
         "chosen": None if search.chosen is None else search.chosen.number,
         "finalists": [_finalist(trial) for trial in _kept(search)],
+        "importance": parameter_importance(search),
     }
 
 

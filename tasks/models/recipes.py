@@ -24,8 +24,8 @@ class Recipe:
     """One setting of everything that is tuned. It is what tuning returns and training is handed."""
 
     model: Model
-    features: FeatureSettings = FeatureSettings()
-    weights: WeightSettings = WeightSettings()
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    weights: WeightSettings = field(default_factory=WeightSettings)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON that `read_recipe` reads back, and that can be pasted into a config."""

@@ -37,5 +37,5 @@ def _stretches(table: Table, fold: Fold) -> NDArray[np.int64]:
 
 def _days(times: pd.Series) -> Rows:
     """Days with a row, numbered from 0; the rows are in time order."""
-    days = times.dt.floor("D").to_numpy()
+    days = times.dt.tz_localize(None).dt.floor("D").to_numpy()  # with a zone every time would become an object
     return np.concatenate([[0], np.cumsum(days[1:] != days[:-1])]).astype(np.int64)

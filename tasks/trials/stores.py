@@ -17,6 +17,7 @@ from tasks.records import FoldScore, Trial
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
 ENTRY = "trial"
@@ -40,6 +41,7 @@ class Store:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._url, self.name = url, name
+        self._storage: RDBStorage | None = None
         self._study = self._open()
 
     def past(self) -> list[Told]:
@@ -73,13 +75,18 @@ class Store:
             with _told():
                 self._study.add_trial(written)
 
+    def close(self) -> None:
+        """Leave the database's connections; the next call opens some again."""
+        if self._storage is not None:
+            self._storage.engine.dispose()
+
     def _open(self) -> Study:
         import optuna
 
+        self.close()
         with _told():
-            return optuna.create_study(
-                storage=optuna.storages.RDBStorage(self._url), study_name=self.name, direction="minimize", load_if_exists=True
-            )
+            self._storage = optuna.storages.RDBStorage(self._url)
+            return optuna.create_study(storage=self._storage, study_name=self.name, direction="minimize", load_if_exists=True)
 
 
 def read_trial(attributes: dict[str, Any]) -> Trial:

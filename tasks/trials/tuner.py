@@ -16,7 +16,7 @@ from tasks.executors.executor import Executor, Workload
 from tasks.models.blend import Blend
 from tasks.models.model import Fitting
 from tasks.models.recipes import Candidates, Recipe
-from tasks.records import Floats, FoldScore, Hyperparameters, Search, Split, Table, Trial
+from tasks.records import Floats, Hyperparameters, Search, Split, Table, Trial
 from tasks.searches import Method
 from tasks.settings import TuningSettings
 from tasks.spaces import walk
@@ -27,27 +27,11 @@ from tasks.trials.choice import choose
 from tasks.trials.limits import say_limits
 from tasks.trials.memory import Start
 from tasks.trials.noise import count_rows
+from tasks.trials.reserves import CAUTION, FinalFit
 from tasks.trials.search import Standing, Step, TrialLoop
 from tasks.trials.stores import Store, Told
 from tasks.trials.studies import Proposer
 from tasks.trials.writing import Writer
-
-CAUTION = 1.3
-"""What is reserved for the final fit is so many times what it should take."""
-MOST_RESERVED = 0.5
-UNKNOWN_RESERVE = 0.1
-"""Shares of the limit of time: at most, and before any fit was timed."""
-SECOND_THREAD = 0.6
-"""What each further thread adds to the speed of one fit, measured with LightGBM on 300,000 rows."""
-
-
-@dataclass(frozen=True)
-class FinalFit:
-    """What follows the search within its time: so many fits of the chosen settings on `rows` rows, with `threads` threads."""
-
-    rows: int
-    fits: int
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -83,16 +67,17 @@ class Tuner:
         self.candidates, self.settings, self.method, self.metric = candidates, settings, method, fitting.metric
         self._executor, self._final, self._start = executor, final, start
         self._began, self._stopped_by = time.monotonic(), ""
+        self._out_of_time = False
         self._rows = [table.frame.iloc[fold.valid] for fold in split.folds]
         self._columns = table.columns
         blocks = tuple(block_rows(table, fold) for fold in split.folds)
         self.block_rows = count_rows(blocks)
         threads, keep = max(1, fitting.threads // executor.capacity), settings.average > 1
         executor.load(Workload(table.frame, table.columns, split.folds, blocks, fitting.metric.name, fitting.seed, threads, keep))
-        store = Store(*study)
-        past = store.past()
+        self._store = Store(*study)
+        past = self._store.past()
         self._resumed = len(past)
-        self._writer = Writer({"the study store": store.add, "MLflow": lambda told: record(told.trial)}, _may_pass)
+        self._writer = Writer({"the study store": self._store.add, "MLflow": lambda told: record(told.trial)}, _may_pass)
         steps = self._steps(split)
         proposer = self._proposer(fitting.seed + len(past), past, steps)
         self._loop = TrialLoop(proposer, executor, candidates, steps, self.metric, settings, self._writer.put, shown, self._began)
@@ -105,10 +90,14 @@ class Tuner:
     def search(self, most: int | None = None) -> None:
         """Run trials until a limit is reached, or until there are `most`. Raises what could not be written down, at the end only."""
         self._stopped_by = self._loop.run(self._deadline, most)
+        self._out_of_time = time.monotonic() >= self._deadline()
 
     def close(self) -> None:
         """Wait until every trial is written. Raises ServiceUnavailable when a store took them no more; they were run all the same."""
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:
+            self._store.close()
 
     def finish(self, last_best: Callable[[], Recipe]) -> tuple[Recipe, Search]:
         """The chosen recipe and the whole search. `last_best` is asked for one when nothing was scored at all.
@@ -151,12 +140,13 @@ class Tuner:
             return _Chosen(None, self._nothing_scored())
         furthest = min(scored, key=lambda trial: (-len(trial.scores), sum(map(self.metric.loss, trial.fold_values)), trial.number))
         folds = f"{len(furthest.scores)} fold" + ("s" if len(furthest.scores) > 1 else "")
-        return _Chosen(furthest, f"no trial finished before the time was up: trial {furthest.number}, scored on {folds}, is the furthest")
+        ended = f"no trial finished before the search was stopped by {self._stopped_by}"
+        return _Chosen(furthest, f"{ended}: trial {furthest.number}, scored on {folds}, is the furthest")
 
     def _nothing_scored(self) -> str:
         failed = [trial for trial in self._loop.trials if trial.state == "failed"]
-        if not failed:
-            return "no trial was scored before the time was up: the last best hyperparameters"
+        if not failed or self._out_of_time:
+            return f"no trial was scored before the search was stopped by {self._stopped_by}: the last best hyperparameters"
         if self.settings.on_all_failed == "last_best":
             return f"all {len(failed)} trials failed: the last best hyperparameters, as tuning.on_all_failed says"
         raise TrainingFailed(f"tuning: none of {len(self._loop.trials)} trials finished; the last one: {failed[-1].error}")
@@ -171,7 +161,11 @@ class Tuner:
             for trial in self._loop.trials
             if trial.state == "finished" and (_processing(trial), self.candidates.recipe(trial.family, trial.choices).model.reads) == reads
         ]
-        return mix(chosen, alike, self._loss_together, self.settings.average).trials
+        most = self.settings.average
+        if self.settings.minutes is not None:
+            left = self._began + 60 * self.settings.minutes - time.monotonic()
+            most = self._final.affordable(chosen, most, CAUTION * left)  # the caution was in what is left
+        return mix(chosen, alike, self._loss_together, most).trials
 
     def _loss_together(self, predictions: Sequence[Floats]) -> float:
         """The mean loss over folds, of predictions in the order of the folds."""
@@ -230,18 +224,9 @@ class Tuner:
         """The instant at which every trial is ended, so that the fits that follow end within the limit."""
         if self.settings.minutes is None:
             return math.inf
+        timed = self._loop.best or next((trial for trial in self._loop.trials if trial.scores), None)
         budget = 60 * self.settings.minutes
-        return self._began + budget - min(MOST_RESERVED * budget, self._reserve(budget))
-
-    def _reserve(self, budget: float) -> float:
-        """Seconds of the fits that follow, by the speed at which the best trial's folds were fitted."""
-        trial = self._loop.best or next((trial for trial in self._loop.trials if trial.scores), None)
-        if trial is None or not self._final.fits:
-            return UNKNOWN_RESERVE * budget if self._final.fits else 0.0
-        seconds = sum(_per_row(score) for score in trial.scores) / len(trial.scores) * self._final.rows
-        faster = 1 + SECOND_THREAD * (self._final.threads - 1)
-        around = max(score.seconds - score.fit_seconds for score in trial.scores)
-        return float(CAUTION * self._final.fits * (self.settings.average * seconds / faster + around))
+        return self._began + budget - self._final.reserve(timed, self.settings.average, budget)
 
 
 def _may_pass(error: Exception) -> bool:
@@ -262,7 +247,3 @@ def _processing(trial: Trial) -> Hyperparameters:
 def _alike(values: Hyperparameters) -> frozenset[tuple[str, object]]:
     """The same for the same settings, whatever a study and its store did to a number's last digits."""
     return frozenset((name, f"{value:.9g}" if isinstance(value, float) else value) for name, value in values.items())
-
-
-def _per_row(score: FoldScore) -> float:
-    return score.fit_seconds / max(score.rows, 1)

@@ -30,7 +30,8 @@ from tasks.searches import find_search
 from tasks.training import train_model
 from tasks.trials.memory import start_from
 from tasks.trials.noise import paired_difference
-from tasks.trials.tuner import FinalFit, Tuner
+from tasks.trials.reserves import FinalFit
+from tasks.trials.tuner import Tuner
 from tests.benchmarks.tuning.months import Month, read_month
 from tests.benchmarks.tuning.systems.evertune import open_workers
 
@@ -133,9 +134,15 @@ def main() -> None:
     if given.results:
         given.results.write_text("".join(json.dumps(asdict(verdict)) + "\n" for verdict in verdicts))
     tuned = [verdict for verdict in verdicts if verdict.tuned]
-    print(f"{len(verdicts)} retrains: tuned {len(tuned)}, in vain {sum(v.in_vain for v in tuned)}; reused {len(verdicts) - len(tuned)}, "
-          f"missed a gain beyond noise {sum(v.missed for v in verdicts)}; mean gain of always tuning "
-          f"{np.mean([v.gain for v in verdicts]):+.4f}, of auto {np.mean([v.gain if v.tuned else 0.0 for v in verdicts]):+.4f}")  # fmt: skip
+    vain, missed = sum(verdict.in_vain for verdict in tuned), sum(verdict.missed for verdict in verdicts)
+    always, auto = (np.mean([verdict.gain * counts for verdict, counts in pairs]) for pairs in _gains(verdicts))
+    print(f"{len(verdicts)} retrains: tuned {len(tuned)}, {vain} in vain; reused {len(verdicts) - len(tuned)}, {missed} missed a gain")
+    print(f"mean gain in log-loss over always reusing: of always tuning {always:+.4f}, of auto {auto:+.4f}")
+
+
+def _gains(verdicts: list[Verdict]) -> tuple[list[tuple[Verdict, bool]], list[tuple[Verdict, bool]]]:
+    """Each month with whether its gain counts: for a policy that always tunes, and for auto."""
+    return [(verdict, True) for verdict in verdicts], [(verdict, verdict.tuned) for verdict in verdicts]
 
 
 if __name__ == "__main__":

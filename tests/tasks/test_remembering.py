@@ -71,7 +71,6 @@ def test_what_was_written_is_read_back_the_newest_first_and_what_was_chosen_befo
     assert [known.origin for known in memory.settings] == ["retrain of 2013-10-01"] * 2 + ["retrain of 2013-09-01"] * 2
     assert {known.family for known in memory.settings} == {"lightgbm"}
     assert memory.last is not None
-    described = {"max_depth": "fixed at 7"}
     assert memory.last == LastSearch(FIRST + 30 * DAY, "log_loss", memory.last.space, 60.0, FIRST + 29 * DAY, memory.last.run_id)
     assert memory.last.space["num_leaves"] == "int 8..64"
     assert memory.last.space["max_depth"] == "fixed at 7"

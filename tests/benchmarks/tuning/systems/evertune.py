@@ -21,7 +21,8 @@ from tasks.searches import find_search
 from tasks.settings import TuningSettings
 from tasks.training import train_model
 from tasks.trials.memory import start_from
-from tasks.trials.tuner import FinalFit, Tuner
+from tasks.trials.reserves import FinalFit
+from tasks.trials.tuner import Tuner
 from tasks.tuning import tune_model
 from tests.benchmarks.tuning.boosting import Meter
 from tests.benchmarks.tuning.cells import Attempt

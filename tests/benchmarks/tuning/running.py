@@ -44,7 +44,7 @@ def measure(cell: Cell, runs: Mapping[Cell, Run]) -> Run:
         asked.write_text(json.dumps(order), encoding="utf-8")
         command = [sys.executable, "-m", "tests.benchmarks.tuning.subject", str(asked), str(answer)]
         with said.open("wb") as output:
-            peak = _watch(command, {**os.environ, "TMPDIR": folder}, output, 3 * cell.budget + OVERHEAD_SECONDS)
+            peak = _watch(command, {**os.environ, "TMPDIR": folder, **_own(cell)}, output, 3 * cell.budget + OVERHEAD_SECONDS)
         if not answer.exists():
             raise CellFailed(said.read_text(encoding="utf-8", errors="replace")[-2000:] or "it said nothing")
         run = read_run(json.loads(answer.read_text(encoding="utf-8")))
@@ -62,6 +62,11 @@ def describe_place() -> dict[str, str]:
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         "commit": commit.stdout.strip(),
     }
+
+
+def _own(cell: Cell) -> dict[str, str]:
+    """What Evertune's command line sets for itself."""
+    return {"OMP_WAIT_POLICY": "PASSIVE"} if cell.system.startswith("evertune") else {}
 
 
 def _watch(command: list[str], environment: dict[str, str], output: Any, seconds: float) -> float:

@@ -6,6 +6,8 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,8 +28,7 @@ class Scratch:
     def open(cls, root: Path) -> Scratch:
         """A fresh folder in `root`; those that dead processes left behind there are removed. Raises OSError for a disk that refuses."""
         make_private(root)
-        with open_private(root / "scratch.lock") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # against another process that starts
+        with _alone_in(root):
             for left in root.iterdir():
                 if left.is_dir() and not _is_owned(left):
                     shutil.rmtree(left)
@@ -38,8 +39,18 @@ class Scratch:
 
     def close(self) -> None:
         """Remove the folder; safe to call twice."""
-        shutil.rmtree(self.folder, ignore_errors=True)  # what cannot be removed now is at the next start
+        if self.folder.is_dir():
+            with _alone_in(self.folder.parent):
+                shutil.rmtree(self.folder, ignore_errors=True)  # what cannot be removed now is at the next start
         self.lock.close()
+
+
+@contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """Wait for another process that makes or removes a folder there: none sees half of one."""
+    with open_private(root / "scratch.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _is_owned(folder: Path) -> bool:

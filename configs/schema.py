@@ -116,7 +116,9 @@ class RetrainConfig(TableSettings):
 
     def digest(self) -> str:
         """64 bits of hash of everything that can change what is trained or decided, but for the data, which has its own."""
-        content = self.model_dump(mode="json", exclude={"threads", "description", "source"})
+        content = self.model_dump(
+            mode="json", exclude={"threads": True, "description": True, "source": True, "tuning": {"parallel", "executor", "dask"}}
+        )
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     @model_validator(mode="after")

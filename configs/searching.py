@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
@@ -18,8 +19,9 @@ from tasks.wording import did_you_mean
 if TYPE_CHECKING:
     from configs.schema import RetrainConfig
 
+ADDRESS = re.compile(r"(tcp|tls)://[^/\s]+:\d+$")
 PROCESSING: dict[str, tuple[type[Settings], tuple[str, ...]]] = {
-    "features": (FeatureSettings, ("rare", "keep", "expand_time")),
+    "features": (FeatureSettings, ("rare", "keep", "expand_time", "date_parts")),
     "weights": (WeightSettings, ("half_life", "balance")),
 }
 """Sections of which a search may choose keys: those with a single value that needs no other column."""
@@ -117,8 +119,16 @@ def _faults_of_limits(config: RetrainConfig) -> Iterator[str]:
         yield "tuning.dask: give the cluster's address, such as tcp://scheduler:8786; executor: dask needs one"
     if tuning.executor != "dask" and tuning.dask is not None:
         yield f"tuning.dask: an address is only for executor: dask (executor is {tuning.executor}); say so, or leave the address out"
+    if tuning.dask is not None and not ADDRESS.match(tuning.dask):
+        yield f"tuning.dask: an address is tcp://host:port or tls://host:port, got {tuning.dask!r}"
+    if tuning.executor == "processes" and tuning.parallel is not None and tuning.parallel > config.usable_threads:
+        yield f"tuning.parallel: at most a trial a core, {config.usable_threads} here, got {tuning.parallel}"
+    if tuning.trials is not None and tuning.min_trials > tuning.trials:
+        yield f"tuning.min_trials: must be at most tuning.trials, {tuning.trials}, got {tuning.min_trials}"
+    if tuning.average > 1 and any(model.family == "blend" for model in (config.model, *config.alternatives)):
+        yield f"tuning.average: a blend is an average already; leave average out, got {tuning.average}"
     if tuning.reproducible:
-        for key in ("minutes", "trial_minutes", "no_progress_minutes"):
+        for key in ("minutes", "no_progress_minutes"):
             if getattr(tuning, key) is not None:
                 yield f"tuning.{key}: how far a search comes in minutes cannot be repeated; limit trials, or leave reproducible out"
 

@@ -147,6 +147,7 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
     if not decision.tune:
         journal.add_decision(decision)
         tune_model.skip(decision.reason)
+        workers.close()
         recipe = reuse()
 
     features = build_features.plain(table.columns, recipe.features, recipe.model.reads)

@@ -9,13 +9,16 @@ from typing import Self
 from configs.schema import RetrainConfig
 from flows.journal import Journal
 from flows.progress import Progress
+from flows.searches import SearchRecord
+from tasks.errors import EvertuneError
 from tasks.executors import open_executor
 from tasks.executors.executor import Executor, JobLimits
-from tasks.homes import Home
+from tasks.homes import Home, first_access
 from tasks.models.model import Fitting
 from tasks.models.recipes import Candidates
-from tasks.records import Split, Table
+from tasks.records import Split, Table, Trial
 from tasks.searches import find_search
+from tasks.tracking import service_fault
 from tasks.trials.memory import start_from
 from tasks.trials.reserves import FinalFit
 from tasks.trials.tuner import Tuner
@@ -28,11 +31,16 @@ class Workers:
 
     def __init__(self, config: RetrainConfig, home: Home) -> None:
         self._executor: Executor | None = None
+        self._error: EvertuneError | None = None
         self._config, self._home = config, home
 
     def __enter__(self) -> Self:
         if self._config.tuning.when != "never":
-            self.executor.start()
+            try:
+                self._executor = self._open()
+                self._executor.start()
+            except EvertuneError as error:  # of no matter to a retrain that turns out to need no workers
+                self._error = error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -40,8 +48,10 @@ class Workers:
 
     @property
     def executor(self) -> Executor:
-        if self._executor is None:
-            self._executor = self._open()
+        """Raises what starting them raised."""
+        if self._error is not None:
+            raise self._error
+        assert self._executor is not None, "nothing is tuned without workers"
         return self._executor
 
     def close(self) -> None:
@@ -69,17 +79,28 @@ def open_tuner(
     rows: int,
 ) -> Iterator[Tuner]:
     """The tuner of this retrain; when the block ends every trial is written and the workers' memory is free. `rows` are the final fit's."""
-    settings = config.tuning
+    settings, champion = config.tuning, journal.prior.champion
     method = find_search(settings, candidates.space, len(split.folds))
-    start = start_from(candidates, journal.prior.champion, journal.memory.settings, settings.memory)
-    final = FinalFit(rows, 2 if config.registry.refit and config.time else 1, fitting.threads)
+    memory = settings.memory if settings.when != "auto" else settings.memory.changed(settings=max(1, settings.memory.settings))
+    start = start_from(candidates, champion, journal.memory.settings, memory)
+    fits = 1 + (config.registry.refit and config.time is not None) + (champion is not None and not split.unseen)
+    record = journal.begin_search()
     with Progress(fitting.metric.name, settings) as progress:
-        tuner = Tuner(
-            table, split, candidates, settings, method, fitting, workers.executor, journal.study(), start, final,
-            journal.begin_search().add, progress.update,
-        )  # fmt: skip
+        with first_access(journal.home, "studies"):
+            tuner = Tuner(
+                table, split, candidates, settings, method, fitting, workers.executor, journal.study(), start,
+                FinalFit(rows, fits, fitting.threads), lambda trial: _record(record, trial), progress.update,
+            )  # fmt: skip
         try:
             yield tuner
         finally:
             workers.close()
             tuner.close()
+
+
+def _record(record: SearchRecord, trial: Trial) -> None:
+    """Write one trial. Raises ServiceUnavailable for what may pass, such as a server that restarts."""
+    try:
+        record.add(trial)
+    except Exception as error:
+        raise service_fault(error) or error from error

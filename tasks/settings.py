@@ -222,8 +222,8 @@ class AutoSettings(Settings):
     """Tune when the last search is older than this (by the as-of dates)."""
     drift: Fraction = 0.5
     """Tune when more than this share of the columns drifted (population stability index above 0.25 since the last search)."""
-    probe: Annotated[int, Field(ge=1, le=200)] = 8
-    """Trials of the probe, which looks whether there is something to gain."""
+    probe: Annotated[int, Field(ge=2, le=200)] = 8
+    """Trials of the probe, which looks whether there is something to gain; the first one is of the champion's settings."""
     confidence: Fraction = 0.9
     """Tune when the probe's winner beats the incumbent on rows that did not choose it with this probability (paired bootstrap by day)."""
 
@@ -287,7 +287,8 @@ class TuningSettings(Settings):
     dask: str | None = None
     """The cluster's address, such as tcp://scheduler:8786."""
     reproducible: bool = False
-    """Same seed, same trials, same result at any parallelism: trial n is proposed from trials up to n - 8 alone. No limits in minutes."""
+    """Same seed, same trials, same result at any parallelism: trial n is proposed from trials up to n - 8 alone. No limits in minutes.
+    A search that was killed and is gone on with is another one."""
     grid_points: Annotated[int, Field(ge=2, le=1000)] = 6
     """Values that a grid takes from a range without steps."""
     constraints: tuple[str, ...] = ()

@@ -37,6 +37,9 @@ class Blend(Model):
     def _members_read_alike(self) -> Self:
         if len({member.encoding for member in self.members}) > 1:
             raise ValueError("members must read the same kind of matrix; trees and the other families do not")
+        for place, member in enumerate(self.members, 1):
+            if member.rounds_name and member.rounds_name not in member.hyperparameters:
+                raise ValueError(f"members.{place}.hyperparameters must have {member.rounds_name}: members do not stop early")
         return self
 
     @property

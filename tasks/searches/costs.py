@@ -50,6 +50,8 @@ def search_faults(settings: TuningSettings, space: Space, folds: int) -> Iterato
     if settings.search != AUTO and all(map(is_fixed, space.values())):
         advice = "leave search out, or say tuning.when: never"
         yield f"tuning.search: {settings.search} has nothing to search, every parameter is fixed; {advice}"
+    if METHODS[method.name].pruner and settings.reproducible:
+        yield f"tuning.search: {method.name} has trials compete as they run, which nobody can repeat; leave reproducible out"
     if METHODS[method.name].pruner and settings.prune != AUTO:
         yield f"tuning.prune: {method.name} prunes by its own rule; leave prune out"
     if method.points is None:

@@ -62,19 +62,3 @@ def _converged(settings: TuningSettings, finished: Sequence[Trial], metric: Metr
     if losses[TOP - 1] - losses[0] > settings.convergence * abs(losses[0]):
         return ""
     return f"the {TOP} best trials lying within {settings.convergence:.2%} of each other"
-
-
-def say_limits(settings: TuningSettings) -> tuple[str, ...]:
-    """Every limit that is set, in words."""
-    told = {
-        "trials": "{:g} trials",
-        "minutes": "{:g} minutes",
-        "failed_trials": "{:g} failed trials",
-        "no_progress_trials": "{:g} trials without progress",
-        "no_progress_minutes": "{:g} minutes without progress",
-        "target": "a score of {:g}",
-        "convergence": "the ten best within {:.2%}",
-        "trial_minutes": "{:g} minutes a trial",
-        "trial_memory": "{:g} GB a trial",
-    }
-    return tuple(words.format(value) for name, words in told.items() if (value := getattr(settings, name)) is not None)

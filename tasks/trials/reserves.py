@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.records import Trial
+from tasks.records import FoldScore
 
 CAUTION = 1.3
 """What is kept is so many times what the fits should take."""
 MOST = 0.5
 UNKNOWN = 0.1
 """Shares of the limit of time: kept at most, and before any fit was timed."""
-THREAD = 0.6
-"""What each further thread adds to the speed of one fit: LightGBM on 300,000 rows."""
+THREAD, MANY = 0.6, 8
+"""What each further thread adds to the speed of one fit (LightGBM on 300,000 rows), as far as threads still add something."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,23 @@ class FinalFit:
     fits: int
     threads: int
 
-    def seconds(self, trial: Trial, models: int = 1) -> float:
-        """What all of them should take with this trial's settings; each fit trains so many models on rows prepared once."""
-        fitted = sum(score.fit_seconds / max(score.rows, 1) for score in trial.scores) / len(trial.scores) * self.rows
-        prepared = max(score.seconds - score.fit_seconds for score in trial.scores)
-        return CAUTION * self.fits * (models * fitted / (1 + THREAD * (self.threads - 1)) + prepared)
+    def seconds(self, timed: Sequence[FoldScore], threads: int, models: int = 1) -> float:
+        """What all of them should take, by fits that were `timed` with so many threads; each trains `models` on rows prepared once."""
+        fitted = sum(score.fit_seconds / max(score.rows, 1) for score in timed) / len(timed) * self.rows
+        prepared = max(score.seconds - score.fit_seconds for score in timed)
+        return CAUTION * self.fits * (models * fitted * _speed(threads) / _speed(self.threads) + prepared)
 
-    def reserve(self, trial: Trial | None, models: int, budget: float) -> float:
-        """Seconds of the budget to keep; `trial` is the best so far, None before any fit was timed."""
+    def reserve(self, timed: Sequence[FoldScore], threads: int, models: int, budget: float) -> float:
+        """Seconds of the budget to keep; `timed` is empty before any fit was."""
         if not self.fits:
             return 0.0
-        return UNKNOWN * budget if trial is None else min(MOST * budget, self.seconds(trial, models))
+        return min(MOST * budget, self.seconds(timed, threads, models)) if timed else UNKNOWN * budget
 
-    def affordable(self, trial: Trial, most: int, left: float) -> int:
-        """How many models, at least one, can be trained in the seconds that are left."""
-        return next((models for models in range(most, 1, -1) if self.seconds(trial, models) <= left), 1)
+    def affordable(self, timed: Sequence[FoldScore], threads: int, most: int, left: float) -> int:
+        """How many models, at least one, can be trained in the seconds that are left; the caution was in the reserve."""
+        return next((models for models in range(most, 1, -1) if self.seconds(timed, threads, models) <= CAUTION * left), 1)
+
+
+def _speed(threads: int) -> float:
+    """Of a fit, against one thread's."""
+    return 1 + THREAD * (min(threads, MANY) - 1)

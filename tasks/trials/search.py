@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from tasks.executors.executor import Executor, Failure, Job, Outcome
 from tasks.metrics import Metric
 from tasks.models.recipes import Candidates
-from tasks.records import Hyperparameters, State, Trial
+from tasks.records import FoldScore, Hyperparameters, State, Trial
 from tasks.settings import TuningSettings
 from tasks.trials.limits import reached
 from tasks.trials.stores import Told
 from tasks.trials.studies import Proposal, Proposer
 
+KEPT = 20
+"""So many of the best trials keep their predictions."""
 WINDOW = 8
 """In reproducible mode trial n is asked for once trials up to n - WINDOW are told; the most trials that can run side by side then."""
 LOOK_SECONDS = 0.5
@@ -84,15 +86,17 @@ class TrialLoop:
 
     def resume(self, trials: list[Trial]) -> None:
         """Count trials of an earlier process. What it was running is lost, and so are these numbers."""
-        self.trials += trials
+        over = max((trial.started + trial.seconds for trial in trials), default=0.0)  # by a clock that began with the earlier process
+        self.trials += [replace(trial, started=trial.started - over) for trial in trials]
         self._next_told = max((trial.number + 1 for trial in trials), default=0)
         self._spent = NOTHING_TO_CHOOSE if trials and not self._candidates.space else ""
 
-    def run(self, deadline: Callable[[], float], most: int | None = None) -> str:
+    def run(self, deadline: Callable[[], float], most: int | None = None, prune: bool = True) -> str:
         """Run until a limit is reached; which one, in words. `most` trials at most, on top of the settings' own limits.
 
         What runs at a limit of trials is waited for; at every other one it is ended.
         """
+        self._prune = prune
         while True:
             now = time.monotonic()
             if why := self._over(deadline(), now, most):
@@ -172,7 +176,7 @@ class TrialLoop:
             self._finish(running, "pruned" if failure.kind == "ended" else "failed", failure.text)
             return
         score = replace(outcome.score, started=time.monotonic() - self._started - outcome.seconds)
-        if self._proposer.hopeless(running.proposal, score) and len(running.proposal.scores) < len(self._steps):
+        if self._proposer.hopeless(running.proposal, score) and self._prune and len(running.proposal.scores) < len(self._steps):
             self._finish(running, "pruned", "")
         elif not self._next_job(running):
             self._finish(running, "finished", "")
@@ -197,6 +201,7 @@ class TrialLoop:
             self.partial.append(trial)  # it says nothing about its settings, and is not counted
             return
         self.trials.append(trial)
+        self._forget_predictions()
         self._written(Told(trial, frozen))
 
     def _trial(self, running: _Running, state: State, error: str) -> Trial:
@@ -223,6 +228,23 @@ class TrialLoop:
             started=running.started - self._started,
         )
 
+    def _forget_predictions(self) -> None:
+        """Of all but the best trials, which alone may come into a blend: those of a large table would fill the memory."""
+        kept = sorted(
+            (place for place, trial in enumerate(self.trials) if trial.value is not None and _predicts(trial)),
+            key=lambda place: self._metric.loss(self.trials[place].value or 0.0),
+        )
+        for place in kept[KEPT:]:
+            self.trials[place] = bare(self.trials[place])
+
+    @property
+    def timed(self) -> tuple[FoldScore, ...]:
+        """Scores to tell the speed of fits by: the best trial's, else those of whichever trial has any."""
+        if self.best is not None:
+            return self.best.scores
+        running = [tuple(running.proposal.scores) for running in self._running.values()]
+        return next(filter(None, (*(trial.scores for trial in self.trials), *running)), ())
+
     def _end_running(self) -> None:
         """End what still runs, and what is over before its turn: these trials are cut short, which is no judgement on them."""
         for number, running in sorted((self._running | self._waiting).items()):
@@ -237,3 +259,12 @@ class TrialLoop:
         now = time.monotonic()
         left = None if math.isinf(deadline) else max(0.0, deadline - now)
         self._shown(Standing(tuple(self.trials), len(self._running), self.best, now - self._started, left, self._settings.trials))
+
+
+def bare(trial: Trial) -> Trial:
+    """The trial without the predictions that only a blend needs."""
+    return replace(trial, scores=tuple(replace(score, prediction=None) for score in trial.scores))
+
+
+def _predicts(trial: Trial) -> bool:
+    return any(score.prediction is not None for score in trial.scores)

@@ -64,7 +64,7 @@ class Proposer:
         rungs: Mapping[tuple[int, float], int] | None = None,
         by_block: bool = False,
         window: bool = False,
-        points: Iterator[Hyperparameters] | None = None,
+        points: Iterator[tuple[str, Hyperparameters]] | None = None,
     ) -> None:
         import optuna
 
@@ -75,6 +75,8 @@ class Proposer:
         self._baseline: dict[tuple[int, float], FoldScore] = {}
         self._baseline_from = 0
         self._points = points
+        self._known = optuna.create_study(direction="minimize", sampler=sampler, pruner=pruner) if window else self._study
+        self._copied = 0
         self._number = 0
 
     def restore(self, told: Told) -> None:
@@ -115,7 +117,7 @@ class Proposer:
             if self._points is not None:
                 if (point := next(self._points, None)) is None:
                     return None
-                self._study.enqueue_trial(internal(self.candidates.space, point))
+                self.enqueue(*point)
             asked = self._study.ask()
             values = suggest(asked, self.candidates.space)
             if broken(self.constraints, {**self.candidates.base.model.hyperparameters, **self.candidates.choices(values)}) is None:
@@ -127,12 +129,16 @@ class Proposer:
         return None
 
     def hopeless(self, proposal: Proposal, score: FoldScore) -> bool:
-        """Take in a fold's score; whether the trial is so far behind that the rest of its folds is not worth fitting."""
+        """Take in a fold's score; whether the trial is so far behind that the rest of its folds is not worth fitting.
+
+        Never the first trial: it is the champion's settings, or the defaults, and what others are compared with.
+        """
         proposal.scores.append(score)
-        if not self._baseline or (self._window and self._baseline_from >= proposal.known):
+        if not self._baseline or not proposal.number or (self._window and self._baseline_from >= proposal.known):
             return False
-        study, frozen = self._seen_by(proposal)
-        return bool(study.pruner.prune(study, frozen))
+        self._report(proposal)
+        study = self._seen_by(proposal)
+        return bool(study.pruner.prune(study, self._study._storage.get_trial(proposal.asked._trial_id)))
 
     def tell(self, proposal: Proposal, state: State, loss: float | None) -> FrozenTrial:
         """The trial is over; what the sampler will learn from is what it is told here, in the order it is told."""
@@ -149,19 +155,16 @@ class Proposer:
         self._told.append(frozen)
         return frozen
 
-    def _seen_by(self, proposal: Proposal) -> tuple[Study, FrozenTrial]:
-        """The study as this trial's pruning may know it, and the trial in it with all its scores."""
-        self._report(proposal)
-        frozen = self._study._storage.get_trial(proposal.asked._trial_id)
-        if not self._window:
-            return self._study, frozen
-        import optuna
+    def _seen_by(self, proposal: Proposal) -> Study:
+        """The study as this trial's pruning may know it: with a window only what was told before it was asked for.
 
-        known = optuna.create_study(direction="minimize", sampler=self._study.sampler, pruner=self._study.pruner)
-        for told in self._told[: proposal.known]:
-            known._storage.create_new_trial(known._study_id, template_trial=told)
-        own = known._storage.create_new_trial(known._study_id, template_trial=frozen)
-        return known, known._storage.get_trial(own)
+        Pruners that look at finished trials alone can be asked so; those that have trials compete as they run cannot.
+        """
+        if self._window:
+            for told in self._told[self._copied : proposal.known]:
+                self._known.add_trial(told)
+            self._copied = max(self._copied, proposal.known)
+        return self._known
 
     def _report(self, proposal: Proposal) -> None:
         """Tell the pruner's steps of every score that has none yet, as differences to the baseline, once there is one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tasks.errors import ServiceUnavailable, TrainingFailed
@@ -17,21 +17,22 @@ from tasks.models.blend import Blend
 from tasks.models.model import Fitting
 from tasks.models.recipes import Candidates, Recipe
 from tasks.records import Floats, Hyperparameters, Search, Split, Table, Trial
-from tasks.searches import Method
+from tasks.searches import Method, say_limits
 from tasks.settings import TuningSettings
 from tasks.spaces import walk
 from tasks.targets import encode, queries
 from tasks.trials.blending import mix
 from tasks.trials.blocks import block_rows
 from tasks.trials.choice import choose
-from tasks.trials.limits import say_limits
 from tasks.trials.memory import Start
 from tasks.trials.noise import count_rows
-from tasks.trials.reserves import CAUTION, FinalFit
-from tasks.trials.search import Standing, Step, TrialLoop
+from tasks.trials.reserves import FinalFit
+from tasks.trials.search import Standing, Step, TrialLoop, bare
 from tasks.trials.stores import Store, Told
 from tasks.trials.studies import Proposer
 from tasks.trials.writing import Writer
+
+STORE = "the study store"
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,15 @@ class Tuner:
         self._executor, self._final, self._start = executor, final, start
         self._began, self._stopped_by = time.monotonic(), ""
         self._out_of_time = False
-        self._rows = [table.frame.iloc[fold.valid] for fold in split.folds]
-        self._columns = table.columns
+        self._table, self._folds = table, split.folds
         blocks = tuple(block_rows(table, fold) for fold in split.folds)
         self.block_rows = count_rows(blocks)
-        threads, keep = max(1, fitting.threads // executor.capacity), settings.average > 1
-        executor.load(Workload(table.frame, table.columns, split.folds, blocks, fitting.metric.name, fitting.seed, threads, keep))
+        self._threads, keep = max(1, fitting.threads // executor.capacity), settings.average > 1
+        executor.load(Workload(table.frame, table.columns, split.folds, blocks, fitting.metric.name, fitting.seed, self._threads, keep))
         self._store = Store(*study)
         past = self._store.past()
         self._resumed = len(past)
-        self._writer = Writer({"the study store": self._store.add, "MLflow": lambda told: record(told.trial)}, _may_pass)
+        self._writer = Writer({STORE: self._store.add, "MLflow": lambda told: record(told.trial)}, _may_pass, {STORE})
         steps = self._steps(split)
         proposer = self._proposer(fitting.seed + len(past), past, steps)
         self._loop = TrialLoop(proposer, executor, candidates, steps, self.metric, settings, self._writer.put, shown, self._began)
@@ -87,9 +87,9 @@ class Tuner:
     def trials(self) -> tuple[Trial, ...]:
         return tuple(self._loop.trials)
 
-    def search(self, most: int | None = None) -> None:
+    def search(self, most: int | None = None, prune: bool = True) -> None:
         """Run trials until a limit is reached, or until there are `most`. Raises what could not be written down, at the end only."""
-        self._stopped_by = self._loop.run(self._deadline, most)
+        self._stopped_by = self._loop.run(self._deadline, most, prune)
         self._out_of_time = time.monotonic() >= self._deadline()
 
     def close(self) -> None:
@@ -113,19 +113,19 @@ class Tuner:
         fits = [score for trial in (*self._loop.trials[self._resumed :], *self._loop.partial) for score in trial.scores]
         search = Search(
             metric=self.metric.name,
-            trials=tuple(map(_bare, self.trials)),
-            best=choice.best and _bare(choice.best),
+            trials=tuple(map(bare, self.trials)),
+            best=choice.best and bare(choice.best),
             stopped_by=self._stopped_by,
             seconds=elapsed,
-            chosen=chosen and _bare(chosen),
+            chosen=chosen and bare(chosen),
             choice=why,
-            finalists=tuple(map(_bare, choice.finalists)),
+            finalists=tuple(map(bare, choice.finalists)),
             method=self.method.words,
             memory=self._start.notes,
             fit_seconds=sum(score.fit_seconds for score in fits),
             worker_seconds=elapsed * self._executor.capacity,
             resumed=self._resumed,
-            limits=say_limits(self.settings),
+            limits=say_limits(self.settings, self.metric.name),
             space={name: parameter.model_dump(mode="json") for name, parameter in self.candidates.space.items()},
         )
         return (last_best() if chosen is None else self._recipe(chosen, mixture)), search
@@ -164,16 +164,15 @@ class Tuner:
         most = self.settings.average
         if self.settings.minutes is not None:
             left = self._began + 60 * self.settings.minutes - time.monotonic()
-            most = self._final.affordable(chosen, most, CAUTION * left)  # the caution was in what is left
+            most = self._final.affordable(chosen.scores, self._threads, most, left)
         return mix(chosen, alike, self._loss_together, most).trials
 
     def _loss_together(self, predictions: Sequence[Floats]) -> float:
         """The mean loss over folds, of predictions in the order of the folds."""
-        target = self._columns.target
-        values = [
-            self.metric.of(encode(target, rows[target.column]), prediction, queries(self._columns, rows))
-            for rows, prediction in zip(self._rows, predictions, strict=True)
-        ]
+        columns, values = self._table.columns, []
+        for fold, prediction in zip(self._folds, predictions, strict=True):
+            rows = self._table.frame.iloc[fold.valid]
+            values.append(self.metric.of(encode(columns.target, rows[columns.target.column]), prediction, queries(columns, rows)))
         return statistics.fmean(map(self.metric.loss, values))
 
     def _recipe(self, trial: Trial, mixture: tuple[Trial, ...]) -> Recipe:
@@ -206,7 +205,7 @@ class Tuner:
             rungs=dict(zip(steps, self.method.resources, strict=False)),
             by_block=self.method.by_block,
             window=settings.reproducible,
-            points=None if points is None else (point for point in walk(self.candidates.space, points, 0) if _alike(point) not in known),
+            points=None if points is None else self._grid(points, known),
         )
         for told in past:
             proposer.restore(told)
@@ -214,6 +213,14 @@ class Tuner:
             if not any(values.items() <= done.items() for done in tried):
                 proposer.enqueue(origin, values)
         return proposer
+
+    def _grid(self, points: int, known: set[frozenset[tuple[str, object]]]) -> Iterator[tuple[str, Hyperparameters]]:
+        """The champion's settings, where they are to be probed, and then the grid, without what is `known`."""
+        probed = self._start.points[:1] if self.settings.when == "auto" else ()
+        for origin, values in (*probed, *(("search", point) for point in walk(self.candidates.space, points, 0))):
+            if _alike(values) not in known:
+                yield origin, values
+                known.add(_alike(values))
 
     def _steps(self, split: Split) -> tuple[Step, ...]:
         """The newest fold first: it is the most like what comes next, so it says most about who is behind."""
@@ -224,19 +231,13 @@ class Tuner:
         """The instant at which every trial is ended, so that the fits that follow end within the limit."""
         if self.settings.minutes is None:
             return math.inf
-        timed = self._loop.best or next((trial for trial in self._loop.trials if trial.scores), None)
         budget = 60 * self.settings.minutes
-        return self._began + budget - self._final.reserve(timed, self.settings.average, budget)
+        return self._began + budget - self._final.reserve(self._loop.timed, self._threads, self.settings.average, budget)
 
 
 def _may_pass(error: Exception) -> bool:
     """Whether a store may take the next try, as a server that restarts does."""
     return isinstance(error, ServiceUnavailable)
-
-
-def _bare(trial: Trial) -> Trial:
-    """The trial without the predictions that only a blend needs."""
-    return replace(trial, scores=tuple(replace(score, prediction=None) for score in trial.scores))
 
 
 def _processing(trial: Trial) -> Hyperparameters:

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tasks.trials.stores import Told
 
@@ -23,9 +23,15 @@ class Writer:
     The search goes on without it: `close` raises what it failed with, once everything else is written.
     """
 
-    def __init__(self, sinks: dict[str, Sink], passing: Callable[[Exception], bool], try_seconds: float = TRY_SECONDS) -> None:
-        """`passing` says whether an error may go away by itself, like that of a server that restarts."""
+    def __init__(
+        self, sinks: dict[str, Sink], passing: Callable[[Exception], bool], needed: Collection[str], try_seconds: float = TRY_SECONDS
+    ) -> None:
+        """`passing` says whether an error may go away by itself, like that of a server that restarts.
+
+        What a sink misses that is not `needed` is written later by somebody else, who will say so if it still cannot be.
+        """
         self._sinks, self._passing, self._try_seconds = sinks, passing, try_seconds
+        self._needed = needed
         self._waiting: queue.Queue[Told | None] = queue.Queue()
         self._failed: dict[str, Exception] = {}
         self._going_well = True
@@ -39,11 +45,12 @@ class Writer:
             time.sleep(0.01)
 
     def close(self) -> None:
-        """Wait until everything is written. Raises the first error of a sink that was given up."""
+        """Wait until everything is written. Raises the first error of a needed sink that was given up, and of any that has a bug."""
         self._waiting.put(None)
         self._thread.join()
-        for error in self._failed.values():
-            raise error
+        for name, error in self._failed.items():
+            if name in self._needed or not self._passing(error):
+                raise error
 
     def _write(self) -> None:
         while (told := self._waiting.get()) is not None:

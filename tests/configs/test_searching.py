@@ -115,7 +115,7 @@ SCHEMA: Any = json.loads(json_schema())
         ("space: {features.rare: float 1..9}", "space.features.rare must be a whole number, got 3.66"),
         ("space: {features.keep: 1..9}", "space.features.keep must be at least 2, got 1"),
         ("space: {features.rar: [5]}", "space.features.rar: cannot be searched; did you mean features.rare?"),
-        ("space: {features.date_parts: [month]}", "space.features.date_parts: cannot be searched;"),
+        ("space: {features.without: [weather]}", "space.features.without: cannot be searched;"),
         ("space: {weights.column: [a, b]}", "space.weights.column: cannot be searched;"),
         ("space: {num_leaves: 2..9}", "space.num_leaves: cannot be searched; there are features.rare"),
         ("space: {weights.half_life: [30]}", "space.weights.half_life: a duration is a number and one of s, m, h, d, w"),

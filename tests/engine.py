@@ -25,8 +25,9 @@ from tasks.settings import FeatureSettings, SplitSettings, TuningSettings, Weigh
 from tasks.spaces import Categorical, Space
 from tasks.splitting import split_table
 from tasks.trials.memory import Start, start_from
+from tasks.trials.reserves import FinalFit
 from tasks.trials.search import Standing
-from tasks.trials.tuner import FinalFit, Tuner
+from tasks.trials.tuner import Tuner
 from tasks.tuning import tune_model
 from tests.small import small_table
 from tests.tasks.executors.scenes import NUMBERS, WITH_FAULTS, until
@@ -41,9 +42,9 @@ def going_wrong(*faults: str, good: bool = True, model: LightGBM = QUICK) -> Lig
     """A model whose search has nothing to choose but whether, and how, a fit goes wrong: the first trial does not, if any is `good`."""
     choices = ((GOOD,) if good else ()) + tuple(NUMBERS[fault] for fault in faults)
     fixed = {name: parameter.default for name, parameter in model.default_space("binary").items()}
-    return model.changed(
-        hyperparameters={**fixed, "min_data_in_leaf": 20}, space={"max_cat_to_onehot": Categorical(choices=choices, default=choices[0])}
-    )
+    space = {"max_cat_to_onehot": Categorical(choices=choices, default=choices[0])}
+    changed: LightGBM = model.changed(hyperparameters={**fixed, "min_data_in_leaf": 20}, space=space)
+    return changed
 
 
 def fault_of(trial: Trial) -> str:
@@ -69,12 +70,9 @@ def two_folds(small: Table) -> Split:
 @pytest.fixture(scope="session")
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """Two workers that know LightGBM, and whose fits go wrong when asked to; tests ask for `workers`."""
-    with Processes(
-        capacity=min(2, len(os.sched_getaffinity(0))),
-        scratch=tmp_path_factory.mktemp("workers"),
-        models=({"family": "lightgbm"},),
-        environment=WITH_FAULTS,
-    ) as executor:
+    capacity, scratch = min(2, len(os.sched_getaffinity(0))), tmp_path_factory.mktemp("workers")
+    executor = Processes(capacity=capacity, scratch=scratch, models=({"family": "lightgbm"},), environment=WITH_FAULTS)
+    with executor:
         executor.start()
         yield executor
 

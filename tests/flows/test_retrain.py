@@ -299,7 +299,8 @@ def test_everything_about_a_retrain_is_in_mlflow(retrain_shop: Retrain, client: 
     data = run.inputs.dataset_inputs[0].dataset
     assert data.digest == run.data.tags["evertune.data_digest"]
     children = [child for child in runs(client, "trial") if child.data.tags["mlflow.parentRunId"] == run.info.run_id]
-    assert sorted(child.info.run_name for child in children) == ["trial 000", "trial 001", "trial 002"]
+    assert sorted(child.info.run_name[:9] for child in children) == ["trial 000", "trial 001", "trial 002"]
+    assert [child.info.run_name[9:] for child in children if child.info.run_name[9:]] == [" (chosen, best)"]
     assert mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/summary.json")["verdict"] == "promoted"
 
 

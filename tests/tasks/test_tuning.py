@@ -14,8 +14,8 @@ from sklearn.metrics import log_loss
 from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.models.recipes import Recipe
 from tasks.records import Split, Table, Trial
-from tasks.spaces import Float
-from tasks.trials.tuner import FinalFit
+from tasks.spaces import Categorical, Float
+from tasks.trials.reserves import FinalFit
 from tests.engine import QUICK, Searching, fault_of, going_wrong
 from tests.tasks.executors.scenes import NUMBERS
 
@@ -211,7 +211,7 @@ def test_time_that_runs_out_leaves_the_trial_that_came_furthest(quick: Searching
     assert found.best is None
     assert found.chosen is not None
     assert len(found.chosen.scores) == 1
-    assert found.choice.startswith("no trial finished before the time was up: trial ")
+    assert found.choice.startswith("no trial finished before the search was stopped by 0.03 minutes: trial ")
     assert recipe.model.hyperparameters["max_cat_to_onehot"] == NUMBERS["take_a_second"]
     assert "num_iterations" in recipe.model.hyperparameters
 
@@ -219,8 +219,16 @@ def test_time_that_runs_out_leaves_the_trial_that_came_furthest(quick: Searching
 def test_time_that_runs_out_before_anything_was_scored_leaves_the_last_best(quick: Searching) -> None:
     recipe, found = quick(going_wrong("hang", good=False), lambda: LAST_BEST, trials=None, minutes=0.5 / 60, search="random")
     assert recipe is LAST_BEST
-    assert found.choice == "no trial was scored before the time was up: the last best hyperparameters"
+    assert found.choice == "no trial was scored before the search was stopped by 0.00833333 minutes: the last best hyperparameters"
     assert found.trials == ()
+
+
+def test_time_that_runs_out_after_nothing_but_failures_leaves_the_last_best_too(quick: Searching) -> None:
+    space = {"max_cat_to_onehot": Categorical(choices=(NUMBERS["raise_error"], NUMBERS["hang"]), default=NUMBERS["raise_error"])}
+    model = going_wrong("hang").changed(space=space)
+    recipe, found = quick(model, lambda: LAST_BEST, trials=None, minutes=2 / 60, failed_trials=None, search="random", seed=1)
+    assert recipe is LAST_BEST
+    assert found.counts["failed"] == len(found.trials) > 0
 
 
 def test_an_unreachable_store_is_a_service_fault(search: Searching) -> None:

@@ -40,11 +40,10 @@ class _Sent:
 class DaskCluster(Executor):
     """Jobs on the cluster at `address`, `capacity` of them at once: as many as its workers have threads when that is 0.
 
-    `threads` are those of one fit. Every Dask worker needs Evertune, of the same version.
+    A fit has one thread, since each thread of a Dask worker runs one. Every Dask worker needs Evertune, of the same version.
     """
 
     address: str
-    threads: int = 1
     models: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -118,10 +117,6 @@ class DaskCluster(Executor):
             for future in running:
                 future.cancel()
         cluster.close(self._orders.session)
-
-    @property
-    def pending(self) -> int:
-        return self._pending
 
     def _started(self) -> Cluster:
         if self._cluster is None:

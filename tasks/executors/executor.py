@@ -6,7 +6,7 @@ A job is one fit scored on one fold, a pure function of the workload and itself:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +20,9 @@ from tasks.records import Columns, Fold, FoldScore
 class Workload:
     """Everything that the jobs of a search share. It is sent to workers once, and pickled on its way.
 
-    `frame` holds the columns that features, target and weights need, in time order; folds are row positions in it;
-    `blocks` has for each fold the block of each scored row: whole numbers from 0, shape (scored rows,).
+    `frame` is the whole table as validation left it, in time order where it has a time column, and may hold columns that
+    no job reads; folds are row positions in it, and no row after the last of them is sent. `blocks` has for each fold the
+    block of each scored row: whole numbers from 0, shape (scored rows,).
     """
 
     frame: pd.DataFrame
@@ -34,6 +35,11 @@ class Workload:
     """Threads of one fit."""
     keep_predictions: bool = False
     """Whether scores bring the predictions they rest on."""
+
+    def cut(self) -> Workload:
+        """The workload without the rows after the last that a fold uses, such as those of the test window."""
+        last = max((int(rows.max()) for fold in self.folds for rows in (fold.train, fold.valid) if len(rows)), default=-1)
+        return replace(self, frame=self.frame.iloc[: last + 1])
 
 
 @dataclass(frozen=True)
@@ -87,10 +93,15 @@ class Executor(ABC):
 
     capacity: int
     limits: JobLimits = field(default_factory=JobLimits)
+    threads: int = 1
+    """Threads of one fit, where it runs."""
 
     @abstractmethod
     def start(self) -> None:
-        """Begin to start the workers; returns at once. Raises ServiceUnavailable for a cluster that does not answer."""
+        """Begin to start the workers, without waiting for them; a cluster is connected to, for ten seconds at most.
+
+        Raises ServiceUnavailable for a cluster that does not answer.
+        """
 
     @abstractmethod
     def load(self, workload: Workload) -> None:
@@ -114,11 +125,6 @@ class Executor(ABC):
     @abstractmethod
     def close(self) -> None:
         """End all workers and remove what they wrote; safe to call twice. No process is left behind, at most two seconds later."""
-
-    @property
-    @abstractmethod
-    def pending(self) -> int:
-        """Jobs submitted whose outcome has not been returned."""
 
     def __enter__(self) -> Executor:
         return self

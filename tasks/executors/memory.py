@@ -6,12 +6,14 @@ import os
 import resource
 from pathlib import Path
 
+from tasks.executors.cgroups import ROOT, groups
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 SHARE_OF_FREE = 0.8
 """What all workers together may take of the free memory."""
 WALL_FACTOR, WALL_BYTES = 1.25, 256 << 20
 """The hard wall stands this far behind the limit: it counts what is reserved, the limit what is used."""
-CGROUPS = Path("/sys/fs/cgroup")
+CGROUPS = ROOT
 
 
 def private_bytes(pid: int | str = "self") -> int:
@@ -37,18 +39,10 @@ def free_bytes() -> int:
 
 
 def _left_by_cgroups() -> list[int]:
-    """What each limited control group of this process, and those above it, has left; version 2 and version 1."""
-    left = [1 << 62]
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        root = CGROUPS / controllers
-        names = ("memory.max", "memory.current") if not controllers else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        group = root / path.lstrip("/")
-        above = [folder for folder in (group, *group.parents) if folder.is_relative_to(root)]
-        left += [found for folder in above if (found := _left(folder, *names)) is not None]
-    return left
+    """What each limited control group of this process, and those above it, has left."""
+    names = {1: ("memory.limit_in_bytes", "memory.usage_in_bytes"), 2: ("memory.max", "memory.current")}
+    left = (_left(folder, *names[version]) for version, folder in groups("memory", CGROUPS))
+    return [1 << 62, *(each for each in left if each is not None)]
 
 
 def _left(folder: Path, limit: str, used: str) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import time
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import ConfigError
+from tasks.executors.cores import usable_cores
 from tasks.executors.crew import Crew
 from tasks.executors.executor import Executor, Job, Outcome, Workload
 from tasks.executors.lane import Task
@@ -26,12 +26,11 @@ class Processes(Executor):
     """
 
     scratch: Path
-    threads: int = 1
     models: tuple[Mapping[str, Any], ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_cores()
         if self.capacity < 1 or self.threads < 1 or self.capacity * self.threads > cores:
             raise ConfigError(
                 f"tuning.parallel: trials side by side times their threads must be 1 to {cores}, the cores there are, "
@@ -79,10 +78,6 @@ class Processes(Executor):
             self._crew.close()
         if self._scratch is not None:
             self._scratch.close()
-
-    @property
-    def pending(self) -> int:
-        return self._pending
 
     def _started(self) -> Crew:
         if self._crew is None:

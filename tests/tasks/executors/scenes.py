@@ -57,12 +57,12 @@ def run(executor: Executor, *jobs: Job, seconds: float = 40.0) -> dict[tuple[int
 
 
 def outcomes(executor: Executor, seconds: float = 40.0) -> dict[tuple[int, int], Outcome]:
-    """Everything that is pending; AssertionError when it takes too long."""
+    """Everything that is under way; AssertionError when it takes too long."""
     found: dict[tuple[int, int], Outcome] = {}
     deadline = time.monotonic() + seconds
-    while executor.pending:
-        assert time.monotonic() < deadline, f"still pending after {seconds:g} s; so far {found}"
-        found |= {(each.job.trial, each.job.fold): each for each in executor.wait(1)}
+    while came := executor.wait(max(0.0, deadline - time.monotonic())):
+        found |= {(each.job.trial, each.job.fold): each for each in came}
+    assert time.monotonic() < deadline, f"still under way after {seconds:g} s; so far {found}"
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -144,5 +145,6 @@ def test_what_waits_in_the_queue_can_be_ended_too(executor: Executor) -> None:
 
 
 def test_nothing_pending_is_nothing_to_wait_for(executor: Executor) -> None:
-    assert executor.pending == 0
+    began = time.monotonic()
     assert executor.wait(30) == []
+    assert time.monotonic() - began < 1

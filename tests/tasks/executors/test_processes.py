@@ -14,6 +14,7 @@ import pytest
 
 from tasks.errors import ConfigError, ServiceUnavailable
 from tasks.executors import open_executor
+from tasks.executors.cores import usable_cores
 from tasks.executors.executor import JobLimits
 from tasks.executors.processes import Processes
 from tests.servers import Program, read_until
@@ -134,7 +135,7 @@ def test_a_worker_gives_way_when_memory_runs_out_and_leaves_no_core(scratch: Pat
 
 
 def test_jobs_go_to_the_worker_that_has_their_fold(scratch: Path) -> None:
-    if len(os.sched_getaffinity(0)) < 2:
+    if usable_cores() < 2:
         pytest.skip("there is one core only")
     with Processes(capacity=2, scratch=scratch) as executor:
         executor.start()
@@ -166,7 +167,7 @@ def test_workers_that_cannot_start_are_an_error_that_shows_why(scratch: Path, tm
 
 
 def test_more_threads_than_cores_are_refused(scratch: Path) -> None:
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     with pytest.raises(ConfigError, match=rf"tuning.parallel: .* 1 to {cores}, .* got {cores + 1} times 1"):
         Processes(capacity=cores + 1, scratch=scratch)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from configs.searching import faults_of_searching
 from tasks.errors import ConfigError
+from tasks.executors.cores import usable_cores
 from tasks.metrics import METRICS, find_metric
 from tasks.models import AnyModel
 from tasks.models.lightgbm import LightGBM
@@ -111,7 +111,7 @@ class RetrainConfig(TableSettings):
     @property
     def usable_threads(self) -> int:
         """Cores to use: never more than this process may."""
-        allowed = len(os.sched_getaffinity(0))
+        allowed = usable_cores()
         return min(self.threads or allowed, allowed)
 
     def digest(self) -> str:

@@ -72,7 +72,7 @@ class Tuner:
         self._table, self._folds = table, split.folds
         blocks = tuple(block_rows(table, fold) for fold in split.folds)
         self.block_rows = count_rows(blocks)
-        self._threads, keep = max(1, fitting.threads // executor.capacity), settings.average > 1
+        self._threads, keep = executor.threads, settings.average > 1
         executor.load(Workload(table.frame, table.columns, split.folds, blocks, fitting.metric.name, fitting.seed, self._threads, keep))
         self._store = Store(*study)
         past = self._store.past()

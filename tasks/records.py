@@ -243,7 +243,7 @@ class Search:
     memory: tuple[str, ...] = ()
     """What became of the settings of earlier retrains: kept, clipped, dropped, defaulted."""
     fit_seconds: float = 0.0
-    """Seconds inside the libraries' training, over all workers."""
+    """Seconds inside the libraries' training, over all workers; fits that the end of the search cut short are counted whole."""
     worker_seconds: float = 0.0
     """Wall time times workers: what could have been inside training."""
     resumed: int = 0

@@ -84,7 +84,6 @@ class Keras(Model):
     encoding: ClassVar[Encoding] = "dense"
     requirements: ClassVar[tuple[str, ...]] = ("keras", "tensorflow-cpu", "numpy", "pandas")
     rounds_name: ClassVar[str | None] = "epochs"
-    rounds_growth: ClassVar[float] = 0.0  # an epoch grows with the rows by itself
 
     @model_validator(mode="after")
     def _tensorflow_is_installed(self) -> Self:

@@ -187,11 +187,11 @@ class LightGBM(Model):
 
         given = self.hyperparameters.get("num_iterations")
         if prepared.valid is None or prepared.watched is None:
-            return Boosted(straight(update, fitting, UNTUNED_ROUNDS if given is None else int(given)))
+            return Boosted(straight(update, UNTUNED_ROUNDS if given is None else int(given)))
         booster.add_valid(prepared.valid, "valid")
         answers = functools.partial(_answer, booster)
         if given is not None:
-            return Boosted(straight(update, fitting, int(given)), prepared.watched.as_given(answers()).copy())
+            return Boosted(straight(update, int(given)), prepared.watched.as_given(answers()).copy())
         whole = self.hyperparameters.get("boosting") == "dart"
         return boost(update, answers, prepared.watched, fitting, self.max_rounds, self.early_stopping_rounds, whole)
 

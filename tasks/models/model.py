@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import textwrap
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -39,10 +37,6 @@ class Matrix:
     """A ranking's rows: which of them are ranked together, a whole number a query, shape (rows,), in any order."""
 
 
-class OutOfTime(Exception):
-    """A fit was still under way at its deadline; there is no model."""
-
-
 @dataclass(frozen=True)
 class Fitting:
     """What one fit is asked for beside its data; an early stop watches `metric` itself."""
@@ -51,13 +45,6 @@ class Fitting:
     metric: Metric
     seed: int
     threads: int
-    deadline: float = math.inf
-    """On the monotonic clock, in seconds: families that can look at it between two rounds raise OutOfTime then."""
-
-    def watch_clock(self, *_: object) -> None:
-        """Called between two rounds of boosting, whatever the library passes along."""
-        if time.monotonic() > self.deadline:
-            raise OutOfTime
 
 
 @dataclass(frozen=True)

@@ -87,14 +87,14 @@ def train(
 ) -> tuple[Any, Boosted]:
     """A network of so many epochs; without their number, as many as the watched rows call for.
 
-    Its outputs are raw (see `network_answers`). Raises ArithmeticError for a network that diverged, OutOfTime.
+    Its outputs are raw (see `network_answers`). Raises ArithmeticError for a network that diverged.
     """
     keras = start_tensorflow(fitting.threads)
     network = _built(keras, design, rows, form, fitting.seed)
     answers = network_answers(network, form)
     update = _epoch(network, keras, design, rows, form, fitting)
     if epochs is not None or watch is None:
-        made = straight(update, fitting, epochs or UNTUNED_EPOCHS)
+        made = straight(update, epochs or UNTUNED_EPOCHS)
         prediction = None if watch is None else _finite(answers(watch.rows.values), design)
         return network, Boosted(made, prediction)
     newest: deque[list[Any]] = deque(maxlen=watch.patience + 1)  # the best epoch is always among these
@@ -124,7 +124,6 @@ def _epoch(network: Any, keras: Any, design: Design, rows: Rows, form: dict[str,
 
     def update() -> int:
         for batches in _batches(len(rows.truth), design.batch_size, fitting.seed, made[0]):
-            fitting.watch_clock()
             steps(batches, np.float32(design.rate(made[0])))
         for weights in network.get_weights():
             _finite(weights, design)

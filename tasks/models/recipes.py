@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,7 +10,7 @@ from tasks.models import parse_model
 from tasks.models.model import Model
 from tasks.records import Hyperparameters
 from tasks.settings import FeatureSettings, Scalar, Task, WeightSettings
-from tasks.spaces import Categorical, Space, defaults
+from tasks.spaces import Categorical, Space
 
 FAMILY = "family"
 USE = "use."
@@ -102,11 +101,6 @@ class Candidates:
         """The recipe that these choices make."""
         model = next(model for model in self.models if model.identity == family)
         return Recipe(model, self.base.features, self.base.weights).with_choices(choices)
-
-    def starts(self) -> Iterator[tuple[str, Hyperparameters]]:
-        """Each family's defaults, under the study's names, the base's first."""
-        for model in self.models:
-            yield model.identity, self.values(model.identity, {**defaults(model.searched(self.task)), **defaults(self.extra)})
 
 
 def _part(part: str, choices: Hyperparameters) -> dict[str, Any]:

@@ -62,12 +62,11 @@ def boost(
 
     `update` adds a round and returns how many there are (a round that finds no split adds none); `answer` gives the
     raw prediction of the watched rows, in a buffer that it may use again. `whole`: rounds cannot be taken back, since
-    later ones change earlier ones, so that all are kept. Raises OutOfTime.
+    later ones change earlier ones, so that all are kept.
     """
     curve: list[float] = []
     best, least, kept, gained = 0, math.inf, np.empty(0), 0
     for attempt in range(most):
-        fitting.watch_clock()
         rounds = update()
         if rounds > len(curve):
             raw = answer()
@@ -82,10 +81,9 @@ def boost(
     return Boosted(best, watched.as_given(kept), np.array(curve))
 
 
-def straight(update: Callable[[], int], fitting: Fitting, rounds: int) -> int:
-    """So many rounds, whatever they bring; returns how many, those that found no split among them. Raises OutOfTime."""
+def straight(update: Callable[[], int], rounds: int) -> int:
+    """So many rounds, whatever they bring; returns how many, those that found no split among them."""
     for _ in range(rounds):
-        fitting.watch_clock()
         update()
     return rounds
 

@@ -173,9 +173,9 @@ class XGBoost(Model):
 
         given = self.hyperparameters.get("num_boost_round")
         if prepared.valid is None or prepared.watched is None:
-            return Boosted(straight(update, fitting, UNTUNED_ROUNDS if given is None else int(given)))
+            return Boosted(straight(update, UNTUNED_ROUNDS if given is None else int(given)))
         if given is not None:
-            return Boosted(straight(update, fitting, int(given)), prepared.watched.as_given(answer()))
+            return Boosted(straight(update, int(given)), prepared.watched.as_given(answer()))
         whole = self.hyperparameters.get("booster") in ("dart", "gblinear")
         return boost(update, answer, prepared.watched, fitting, self.max_rounds, self.early_stopping_rounds, whole)
 

@@ -23,6 +23,8 @@ KEPT = 20
 WINDOW = 8
 """In reproducible mode trial n is asked for once trials up to n - WINDOW are told; the most trials that can run side by side then."""
 LOOK_SECONDS = 0.5
+GONE_SECONDS = 0.5
+"""An ended fit is waited for so long, to know what it took."""
 CUT = "cut short by the end of the search"
 NOTHING_TO_CHOOSE = "having nothing to choose: one trial says everything"
 log = logging.getLogger("evertune")
@@ -83,6 +85,8 @@ class TrialLoop:
         self.trials: list[Trial] = []
         self.partial: list[Trial] = []
         """Trials that the end of the search cut short, with the folds they were scored on."""
+        self.cut_seconds = 0.0
+        """Worker time of fits that were cut short."""
 
     def resume(self, trials: list[Trial]) -> None:
         """Count trials of an earlier process. What it was running is lost, and so are these numbers."""
@@ -252,8 +256,13 @@ class TrialLoop:
                 self._executor.end(number)
             running.over = self._trial(running, "pruned", CUT)
             self._tell(running)
+        ended = set(self._running)
         self._running.clear()
         self._waiting.clear()
+        while ended and (outcomes := self._executor.wait(GONE_SECONDS)):
+            for outcome in outcomes:
+                ended.discard(outcome.job.trial)
+                self.cut_seconds += outcome.seconds
 
     def _show(self, deadline: float) -> None:
         now = time.monotonic()

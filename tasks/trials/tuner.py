@@ -122,7 +122,7 @@ class Tuner:
             finalists=tuple(map(bare, choice.finalists)),
             method=self.method.words,
             memory=self._start.notes,
-            fit_seconds=sum(score.fit_seconds for score in fits),
+            fit_seconds=sum(score.fit_seconds for score in fits) + self._loop.cut_seconds,
             worker_seconds=elapsed * self._executor.capacity,
             resumed=self._resumed,
             limits=say_limits(self.settings, self.metric.name),

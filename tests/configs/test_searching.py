@@ -132,7 +132,6 @@ SCHEMA: Any = json.loads(json_schema())
         ("tuning: {executor: dask}", "tuning.dask: give the cluster's address, such as tcp://scheduler:8786;"),
         ("tuning: {dask: 'tcp://h:1'}", "tuning.dask: an address is only for executor: dask (executor is processes)"),
         ("tuning: {reproducible: true, minutes: 5}", "tuning.minutes: how far a search comes in minutes cannot be repeated;"),
-        ("tuning: {reproducible: true, trial_minutes: 5}", "tuning.trial_minutes: how far a search comes"),
         ("tuning: {reproducible: true, trials: null}", "tuning: give trials, minutes or both; a search without a limit never ends"),
         ("tuning: {search: gird}", "tuning.search: no search is called 'gird'; did you mean grid?"),
         ("tuning: {search: grid}", "tuning.search: a grid of 6 x 6 x"),

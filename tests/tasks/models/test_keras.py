@@ -7,7 +7,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tasks.errors import TrainingFailed
 from tasks.metrics import METRICS, find_metric
 from tasks.models import parse_model
 from tasks.models.keras import CHOICES, PACKAGES, REAL, WHOLE, Keras
-from tasks.models.model import Fitting, Matrix, Native, OutOfTime
+from tasks.models.model import Fitting, Matrix, Native
 from tasks.models.networks import OPTIMIZERS, Design, _batches
 from tasks.models.objectives import Objective
 from tasks.records import Target
@@ -171,14 +170,6 @@ def test_poisson_learns_the_mean_of_counts() -> None:
 @needs_tensorflow
 def test_a_task_that_it_cannot_do_is_told_before_any_trial(task: Task, objective: Any, words: str) -> None:
     assert words in parse_model({"family": "keras", "objective": objective}).unfit_for(task)
-
-
-@needs_tensorflow
-def test_a_fit_ends_at_its_deadline_in_the_middle_of_an_epoch() -> None:
-    began = time.monotonic()
-    with pytest.raises(OutOfTime):
-        fit("binary", train=rows("binary", 20_000), deadline=began + 3, hyperparameters={"batch_size": 1, "epochs": 1000})
-    assert time.monotonic() - began < 20
 
 
 @needs_tensorflow

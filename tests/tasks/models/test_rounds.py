@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from tasks.metrics import METRICS
 from tasks.models import parse_model
-from tasks.models.model import Fitting, Matrix, OutOfTime
+from tasks.models.model import Fitting, Matrix
 from tasks.models.rounds import Watched, boost, by_query
 from tasks.records import Target
 
@@ -62,12 +61,6 @@ def test_a_round_that_adds_nothing_is_no_round() -> None:
     sizes = iter([1, 1, 2, 2, 2, 2])
     ended = boost(lambda: next(sizes), lambda: np.ones(3), Watched(TRUTH), ASKED, 6, 5)
     assert len(ended.curve) == 2
-
-
-def test_the_clock_is_looked_at_between_rounds() -> None:
-    late = Fitting(ASKED.target, ASKED.metric, 0, 1, deadline=time.monotonic() - 1)
-    with pytest.raises(OutOfTime):
-        boost(lambda: 1, lambda: TRUTH, Watched(TRUTH), late, 9, 9)
 
 
 def test_rows_of_a_query_come_to_stand_side_by_side_and_a_prediction_goes_back_to_where_they_were() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ CAUTION = 1.3
 MOST = 0.5
 UNKNOWN = 0.1
 """Shares of the limit of time: kept at most, and before any fit was timed."""
-THREAD, MANY = 0.6, 8
-"""What each further thread adds to the speed of one fit (LightGBM on 300,000 rows), as far as threads still add something."""
+THREAD, MANY = 0.3, 8
+"""What each further thread adds to the speed of one fit (LightGBM on 190,000 rows), as far as threads still add something."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,10 @@ class FinalFit:
 
     def seconds(self, timed: Sequence[FoldScore], threads: int, models: int = 1) -> float:
         """What all of them should take, by fits that were `timed` with so many threads; each trains `models` on rows prepared once."""
-        fitted = sum(score.fit_seconds / max(score.rows, 1) for score in timed) / len(timed) * self.rows
+        fitted = sum(score.fit_seconds / max(score.rows, 1) for score in timed) / len(timed) * self.rows * _speed(threads)
         prepared = max(score.seconds - score.fit_seconds for score in timed)
-        return CAUTION * self.fits * (models * fitted * _speed(threads) / _speed(self.threads) + prepared)
+        beside = min(models, self.threads)  # as a blend fits its members
+        return CAUTION * self.fits * (math.ceil(models / beside) * fitted / _speed(self.threads // beside) + prepared)
 
     def reserve(self, timed: Sequence[FoldScore], threads: int, models: int, budget: float) -> float:
         """Seconds of the budget to keep; `timed` is empty before any fit was."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,14 @@ def test_its_size_and_importance_are_its_members() -> None:
     np.testing.assert_allclose(native.importance, np.mean(shares, axis=0))
 
 
-def test_members_of_one_family_and_binning_share_what_is_prepared() -> None:
-    train, _, _ = matrices(blend(SMALL, LARGE).members[0], "binary")
-    one, two = blend(SMALL, LARGE).prepare(train, None, fitting("binary"))
-    assert one is two
-    coarse = {**LARGE, "max_bin": 15}
-    one, two = blend(SMALL, coarse).prepare(train, None, fitting("binary"))
-    assert one is not two
+def test_members_fitted_side_by_side_are_those_fitted_one_after_the_other() -> None:
+    model = blend(SMALL, LARGE, OTHER, SMALL)
+    train, rows, _ = matrices(model.members[0], "binary")
+    answers = []
+    for threads in (1, 2, 2, 2):
+        asked = replace(fitting("binary"), threads=threads)
+        answers.append(model.fit(model.prepare(train, None, asked), asked).predict(rows.values))
+    assert all(np.array_equal(answers[0], other) for other in answers[1:])
 
 
 def test_members_that_read_different_matrices_are_refused() -> None:

@@ -6,35 +6,42 @@ The thread does all this while whoever submits is busy with something else, and 
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing.connection
 import os
 import pickle
-import signal
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from tasks.errors import ServiceUnavailable
 from tasks.executors import memory
-from tasks.executors.executor import Failure, Job, JobLimits, Outcome, Workload
+from tasks.executors.endings import OUTSIDE, ending, name_of, said
+from tasks.executors.executor import PREPARING, Failure, Job, JobLimits, Outcome, Workload
 from tasks.executors.lane import Lane, Task
 from tasks.executors.worker import NO_MEMORY, Load
+
+log = logging.getLogger("evertune")
 
 LOOK_SECONDS = 0.1
 """How often limits are looked at."""
 FALSE_STARTS = 3
-"""So many workers in a row that died before they were ready: there is no point in starting another."""
-OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
-"""Signals that no library raises: somebody else ended the worker."""
+"""So many workers in a row that died or hung before they were ready: there is no point in starting another."""
+START_SECONDS = 120.0
+"""What a worker may take to import its libraries, and as much again to load the workload (without its rows)."""
 GONE_SECONDS = 2.0
 
 
 class Crew:
     """Workers in `folder`, which somebody else removes. Any thread may call; each task's `done` is called in the crew's own thread.
 
+    `share` says what each of so many workers may take of the memory that is free at the first load, if there is no limit.
     `broken` is called, in that thread too, with the error after which the crew works no more; it stays in `error`.
     """
 
@@ -47,10 +54,11 @@ class Crew:
         broken: Callable[[BaseException], None],
         models: Sequence[Mapping[str, Any]] = (),
         environment: Mapping[str, str] | None = None,
+        share: Callable[[int], int] = memory.default_limit,
     ) -> None:
         self.capacity, self.threads, self.folder = capacity, threads, folder
-        self.seconds = limits.seconds
-        self.bytes = limits.bytes or memory.default_limit(capacity)
+        self.seconds, self.bytes = limits.seconds, limits.bytes or 0
+        self._share = share
         self._broken, self._models, self._environment = broken, models, environment or {}
         self._lanes: list[Lane] = []
         self._dying: list[Lane] = []
@@ -71,13 +79,15 @@ class Crew:
         """Write the workload down once, for all workers. Raises OSError for a full disk."""
         self._loads += 1
         path, store = self.folder / f"workload-{self._loads}.pickle", self.folder / f"folds-{self._loads}"
+        self.bytes = self.bytes or self._share(self.capacity)
         try:
             with path.open("wb") as file:
-                pickle.dump(workload, file, protocol=5)
+                for part in (replace(workload, frame=pd.DataFrame()), workload.cut().frame):
+                    pickle.dump(part, file, protocol=5)
         except OSError:
             path.unlink(missing_ok=True)
             raise
-        self._order(lambda: self._load(Load(path, store)))
+        self._order(lambda: self._load(Load(path, store, self.bytes)))
 
     def submit(self, task: Task) -> None:
         """Queue a task."""
@@ -121,7 +131,7 @@ class Crew:
             self._end_all()
 
     def _open(self, name: str) -> Lane:
-        lane = Lane(name, self.folder, self.threads, self.bytes, self._environment, self._models)
+        lane = Lane(name, self.folder, self.threads, self._environment, self._models)
         if self._loaded is not None:
             lane.load(self._loaded)
         return lane
@@ -144,58 +154,79 @@ class Crew:
             outcome = lane.receive()
         except (EOFError, OSError):
             return self._bury(lane)
-        if outcome is None:
+        if outcome is not None:
+            fitting = lane.fitting()
+            if task := lane.release():
+                self._over(task, replace(outcome, fitting=fitting))
+        elif lane.free:
             self._false_starts = 0
-        elif task := lane.release():
-            self._over(task, outcome)
         return None
 
     def _over(self, task: Task, outcome: Outcome) -> None:
-        self._spent[task.job.trial] += outcome.seconds
+        self._spent[task.job.trial] += outcome.fitting
         task.done(outcome)
 
     def _bury(self, lane: Lane) -> None:
         """A worker has died by itself, or by somebody else's hand: say so, or try its task once more, and start another."""
         lane.kill()  # what it may have started
-        code = lane.process.wait()
-        seconds, words, task = lane.elapsed(), lane.last_words(), lane.release()
-        if not lane.proven:
-            self._false_starts += 1
-            if self._false_starts >= FALSE_STARTS:
-                raise ServiceUnavailable(f"the processes that trials run in do not start: {said(code, words)}")
+        code, words = lane.process.wait(), lane.last_words()
+        if lane.starting:
+            return self._start_again(lane, said(ending(code), words))
+        seconds, fitting, task = lane.elapsed(), lane.fitting(), lane.release()
         self._replace(lane)
         if task is None:
-            return
+            return None
         if -code in OUTSIDE and not task.lost:
             task.lost += 1
-            self._queue.appendleft(task)
-        elif -code in OUTSIDE:
-            text = f"its worker was killed twice by somebody else ({name_of(code)}), or by the kernel for want of memory"
-            self._over(task, Outcome(task.job, failure=Failure("lost", text), seconds=seconds))
-        elif any(word in words for word in NO_MEMORY):
-            self._over(task, Outcome(task.job, failure=self._out_of_memory(), seconds=seconds))
-        else:
-            self._over(task, Outcome(task.job, failure=Failure("died", said(code, words)), seconds=seconds))
+            return self._queue.appendleft(task)
+        return self._over(task, Outcome(task.job, failure=self._cause(code, words), seconds=seconds, fitting=fitting))
+
+    def _cause(self, code: int, words: str) -> Failure:
+        """Why a worker that ended with this code, after these words, had no outcome."""
+        if -code in OUTSIDE:
+            return Failure("lost", f"its worker was killed twice by somebody else ({name_of(code)}), or by the kernel for want of memory")
+        if any(word in words for word in NO_MEMORY):
+            return self._out_of_memory()
+        return Failure("died", said(ending(code), words))
+
+    def _start_again(self, lane: Lane, reason: str) -> None:
+        """Start another in place of a worker that came to grief before it was ready. Raises ServiceUnavailable for one too many."""
+        self._false_starts += 1
+        log.warning("%s did not start: %s", lane.name, reason)
+        if self._false_starts >= FALSE_STARTS:
+            raise ServiceUnavailable(f"the processes that trials run in do not start: {reason}")
+        self._replace(lane)
 
     def _replace(self, lane: Lane) -> None:
         self._lanes[self._lanes.index(lane)] = self._open(lane.name)
 
     def _hold_limits(self) -> None:
-        running = [lane for lane in self._lanes if lane.task is not None]
+        for lane in [lane for lane in self._lanes if lane.silence() > START_SECONDS]:
+            lane.kill()
+            self._dying.append(lane)
+            self._start_again(lane, said(f"no answer within {START_SECONDS:g} seconds", lane.last_words()))
+        running = [(lane, lane.task) for lane in self._lanes if lane.task is not None]
         taken: defaultdict[int, float] = defaultdict(float)
-        for lane in running:
-            if lane.task:
-                taken[lane.task.job.trial] += lane.elapsed()
-        for lane in running:
-            assert lane.task is not None
-            trial = lane.task.job.trial
-            if self.seconds is not None and self._account(lane.task) + taken[trial] > self.seconds:
-                self._stop(lane, Failure("slow", f"took more than {self.seconds:g} seconds"))
+        for lane, task in running:
+            taken[task.job.trial] += lane.fitting()
+        for lane, task in running:
+            if slow := self._slow(self._account(task) + taken[task.job.trial], lane.preparing()):
+                self._stop(lane, slow)
             elif lane.bytes() > self.bytes:
                 self._stop(lane, self._out_of_memory())
 
+    def _slow(self, fitting: float, preparing: float) -> Failure | None:
+        """What is wrong with so many seconds of a trial's fitting, or of preparing one of its folds."""
+        if self.seconds is None:
+            return None
+        if fitting > self.seconds:
+            return Failure("slow", f"took more than {self.seconds:g} seconds")
+        if preparing > PREPARING * self.seconds:
+            return Failure("slow", f"took more than {PREPARING * self.seconds:g} seconds to prepare its rows")
+        return None
+
     def _account(self, task: Task) -> float:
-        """Seconds that its trial took before what runs now, here or elsewhere."""
+        """Seconds that its trial's fits took before what runs now, here or elsewhere."""
         return max(self._spent[task.job.trial], task.spent)
 
     def _out_of_memory(self) -> Failure:
@@ -203,12 +234,12 @@ class Crew:
 
     def _stop(self, lane: Lane, failure: Failure) -> None:
         """Kill a worker for what its task does, and start another at once."""
-        seconds, task = lane.elapsed(), lane.release()
+        seconds, fitting, task = lane.elapsed(), lane.fitting(), lane.release()
         lane.kill()
         self._dying.append(lane)
         self._replace(lane)
         if task is not None:
-            self._over(task, Outcome(task.job, failure=failure, seconds=seconds))
+            self._over(task, Outcome(task.job, failure=failure, seconds=seconds, fitting=fitting))
 
     def _hand_out(self) -> None:
         while self._queue and (free := [lane for lane in self._lanes if lane.free]) and self._loaded:
@@ -241,17 +272,3 @@ def fold_key(job: Job) -> str:
     """Jobs of the same key share a prepared fold, as far as can be told without reading the recipe."""
     recipe = job.recipe
     return json.dumps([job.fold, job.share, recipe.get("features"), recipe.get("weights"), recipe["model"].get("family")], sort_keys=True)
-
-
-def said(code: int, words: str) -> str:
-    """`died of SIGSEGV`, and what it wrote last."""
-    end = f"died of {name_of(code)}" if code < 0 else f"ended with exit code {code}"
-    return f"{end}; it wrote: {words}" if words else end
-
-
-def name_of(code: int) -> str:
-    """An exit code below zero -> the signal's name."""
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"

@@ -68,17 +68,25 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job that is over, one way or the other. `seconds` is wall time in the worker, preparation included."""
+    """A job that is over, one way or the other. `seconds` is wall time in the worker; `fitting` those after the rows were prepared."""
 
     job: Job
     score: FoldScore | None = None
     failure: Failure | None = None
     seconds: float = 0.0
+    fitting: float = 0.0
+
+
+PREPARING = 10
 
 
 @dataclass(frozen=True)
 class JobLimits:
-    """What one trial may take: seconds over all its folds, and bytes of its process."""
+    """What one trial may take: seconds of fitting over all its folds, and bytes of its process.
+
+    Preparing a fold's rows, or waiting for another worker that does, is no fault of a trial's: it may take PREPARING times
+    as many seconds, for each fold.
+    """
 
     seconds: float | None = None
     bytes: int | None = None

@@ -15,11 +15,12 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from tasks.executors.executor import Job, Workload
 from tasks.executors.memory import private_bytes
@@ -87,8 +88,17 @@ class FoldStore:
 class PreparedFolds:
     """The folds of one workload as one worker has them: from memory, else from the store, else built."""
 
-    def __init__(self, workload: Workload, store: FoldStore | None, keep: int, keep_bytes: float) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        store: FoldStore | None,
+        keep: int,
+        keep_bytes: float,
+        read_rows: Callable[[], pd.DataFrame] | None = None,
+    ) -> None:
         self.workload, self.store, self.keep, self.keep_bytes = workload, store, keep, keep_bytes
+        self._read_rows = read_rows or (lambda: workload.frame)
+        self._rows: pd.DataFrame | None = None
         self._folds: OrderedDict[str, Prepared] = OrderedDict()
 
     def get(self, recipe: Recipe, job: Job, fitting: Fitting) -> Prepared:
@@ -125,16 +135,22 @@ class PreparedFolds:
     def _matrices(self, recipe: Recipe, job: Job) -> tuple[Matrix, Matrix]:
         """Training and scored rows, mapped from the store where they are: the page cache holds them once for all workers."""
         if self.store is None:
-            return build_fold(self.workload, recipe, job)
+            return self._build(recipe, job)
         key = matrix_key(recipe, job)
         with self.store.locked(key):
             if (found := self.store.find(key)) is None:
-                built = build_fold(self.workload, recipe, job)
+                built = self._build(recipe, job)
                 size = sum(array.nbytes for part in built for array in (part.values, part.truth, part.weight) if array is not None)
                 found = self.store.keep(key, lambda folder: write_matrices(built, folder), size)
                 if found is None:
                     return built
+                self._rows = None  # mapped matrices are all that a fit needs
         return read_matrices(found)
+
+    def _build(self, recipe: Recipe, job: Job) -> tuple[Matrix, Matrix]:
+        if self._rows is None:
+            self._rows = self._read_rows()
+        return build_fold(replace(self.workload, frame=self._rows), recipe, job)
 
 
 def matrix_key(recipe: Recipe, job: Job) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import tasks
 from tasks.executors import memory
 from tasks.executors.executor import Job, Outcome
-from tasks.executors.worker import Begin, Load, Ready
+from tasks.executors.worker import Began, Begin, Load, Ready
 from tasks.homes import open_private
 
 ROOT = Path(tasks.__file__).parent.parent
@@ -37,7 +37,7 @@ class Task:
     job: Job
     done: Callable[[Outcome], None]
     spent: float = 0.0
-    """Seconds that its trial took elsewhere."""
+    """Seconds that its trial's fits took elsewhere."""
     lost: int = 0
     """How many workers went away under it."""
 
@@ -45,12 +45,11 @@ class Task:
 class Lane:
     """A worker process, started at once. `free` when it can be handed a task. Belongs to the thread that made it: it dies with it."""
 
-    def __init__(self, name: str, folder: Path, threads: int, limit: int, environment: Mapping[str, str], models: Any) -> None:
+    def __init__(self, name: str, folder: Path, threads: int, environment: Mapping[str, str], models: Any) -> None:
         self.name, self.log = name, folder / f"{name.replace(' ', '-')}.log"
         self.task: Task | None = None
-        self.began = 0.0
-        self.proven = False
-        """Whether it has ever said that it is ready."""
+        self._began = self._heard = time.monotonic()
+        self._fit_began: float | None = None
         self.last: object = None
         """What the last job's fold was made of: a job of the same is done sooner here."""
         self._awaited = 1
@@ -58,7 +57,7 @@ class Lane:
         with open_private(self.log) as output, theirs:
             self._log_start = self.log.stat().st_size
             self.process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "tasks.executors.worker", str(theirs.fileno()), str(os.getpid()), name, str(limit)],
+                [sys.executable, "-m", "tasks.executors.worker", str(theirs.fileno()), str(os.getpid()), name],
                 env=worker_environment(threads, environment),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -74,8 +73,15 @@ class Lane:
     def free(self) -> bool:
         return self.task is None and self._awaited == 0
 
+    @property
+    def starting(self) -> bool:
+        """Whether it has yet to begin or to load, and nothing else to do."""
+        return self.task is None and self._awaited > 0
+
     def load(self, message: Load) -> None:
         """Have the worker read a workload, after what it is doing."""
+        if self.free:
+            self._heard = time.monotonic()
         self._awaited += 1
         self.last = None
         self._send(message)
@@ -85,15 +91,18 @@ class Lane:
         if self.log.stat().st_size > LOG_BYTES:
             os.truncate(self.log, 0)
         self._log_start = self.log.stat().st_size
-        self.task, self.last, self.began = task, key, time.monotonic()
+        self.task, self.last, self._began, self._fit_began = task, key, time.monotonic(), None
         self._send(task.job)
 
     def receive(self) -> Outcome | None:
-        """The next message, which is there: an outcome, or None for a worker that is ready. Raises EOFError, OSError for a dead one."""
+        """The next message, which is there: an outcome, or None for one about what it does. Raises EOFError, OSError for a dead one."""
         message = self.connection.recv()
+        self._heard = time.monotonic()
         if isinstance(message, Ready):
             self._awaited -= 1
-            self.proven = True
+            return None
+        if isinstance(message, Began):
+            self._fit_began = self._heard
             return None
         assert isinstance(message, Outcome)
         return message
@@ -105,7 +114,19 @@ class Lane:
 
     def elapsed(self) -> float:
         """Seconds that its task has taken; 0 without one."""
-        return time.monotonic() - self.began if self.task else 0.0
+        return time.monotonic() - self._began if self.task else 0.0
+
+    def preparing(self) -> float:
+        """Seconds that its task's fit has been waiting for its rows; 0 once it has begun."""
+        return self.elapsed() if self._fit_began is None else 0.0
+
+    def fitting(self) -> float:
+        """Seconds since its task's fit began; 0 before."""
+        return time.monotonic() - self._fit_began if self.task and self._fit_began is not None else 0.0
+
+    def silence(self) -> float:
+        """Seconds that it has been starting without a word."""
+        return time.monotonic() - self._heard if self.starting else 0.0
 
     def bytes(self) -> int:
         """Memory of its own."""

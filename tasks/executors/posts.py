@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,9 @@ class Post:
         self._lock = threading.Lock()
         self._busy = 0
         self._idle: threading.Timer | None = None
-        most = orders.limits.bytes or _default_limit(worker, threads)
-        self.crew = Crew(threads, orders.threads, replace(orders.limits, bytes=most), self._scratch.folder, lambda _: None, orders.models)
+        self.crew = Crew(
+            threads, orders.threads, orders.limits, self._scratch.folder, lambda _: None, orders.models, share=partial(_share, worker)
+        )  # fmt: skip
         self.session = orders.session
         self._rest()
 
@@ -123,7 +125,7 @@ def load_post(workload: Workload, name: str, orders: Orders) -> None:
 
 
 def watch(name: str, job: Job, spent: float, session: str) -> Outcome:
-    """The Dask task: carry out one job of the workload called `name`; its trial has taken `spent` seconds so far.
+    """The Dask task: carry out one job of the workload called `name`; its trial's fits took `spent` seconds so far.
 
     Raises NotLoaded where this worker has no such workload: it is new here, or gave its post up.
     """
@@ -166,7 +168,7 @@ def _forgotten(worker: Worker, key: str) -> bool:
     return state is None or state.state in ("cancelled", "released", "forgotten")
 
 
-def _default_limit(worker: Worker, threads: int) -> int:
+def _share(worker: Worker, threads: int) -> int:
     """A share of what is free here, and no more than Dask gives the worker."""
     given = worker.memory_manager.memory_limit
     return min(memory.default_limit(threads), given // threads if given else 1 << 62)

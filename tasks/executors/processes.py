@@ -22,7 +22,7 @@ class Processes(Executor):
     """So many worker processes, each with `threads` threads; what they write is in a folder of their own in `scratch`.
 
     `models` (settings as JSON) are those whose libraries workers import before there is a job; `environment` is added to
-    the workers' own. The memory limit, where none is given, is a share of what is free when they start.
+    the workers' own. The memory limit, where none is given, is a share of what is free when the first workload is there.
     """
 
     scratch: Path

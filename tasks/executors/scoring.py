@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from tasks.executors.executor import Job, Workload
 from tasks.executors.folds import FoldStore, PreparedFolds
@@ -23,21 +25,33 @@ class Bench:
     """What a worker keeps between jobs: the workload, and the folds it has prepared (the last few of them).
 
     `store` is a folder that workers of one machine share: a fold prepared by one is read by the others. Folds are
-    forgotten, the one not used for longest first, while this process holds more than `keep_bytes`.
+    forgotten, the one not used for longest first, while this process holds more than `keep_bytes`. `read_rows` is for a
+    workload that came without its rows: they are there only while a fold is built from them, if the store has room for it.
     """
 
-    def __init__(self, workload: Workload, store: Path | None = None, keep: int = 12, keep_bytes: float = math.inf) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        store: Path | None = None,
+        keep: int = 12,
+        keep_bytes: float = math.inf,
+        read_rows: Callable[[], pd.DataFrame] | None = None,
+    ) -> None:
         self.workload = workload
-        self._folds = PreparedFolds(workload, FoldStore(store) if store is not None else None, keep, keep_bytes)
+        self._folds = PreparedFolds(workload, FoldStore(store) if store is not None else None, keep, keep_bytes, read_rows)
 
-    def score(self, job: Job) -> FoldScore:
-        """Fit and score. Raises whatever the library raises; ArithmeticError for a score that is no finite number."""
+    def score(self, job: Job, fitting_begins: Callable[[], None] = lambda: None) -> FoldScore:
+        """Fit and score; `fitting_begins` is called when the rows are prepared.
+
+        Raises whatever the library raises; ArithmeticError for a score that is no finite number.
+        """
         began = time.perf_counter()
         work = self.workload
         recipe = read_recipe(job.recipe)
         metric = find_metric(work.metric)
         fitting = Fitting(work.columns.target, metric, work.seed, work.threads)
         prepared = self._folds.get(recipe, job, fitting)
+        fitting_begins()
         fit_began = time.perf_counter()
         native = recipe.model.fit(prepared.train, fitting)
         fit_seconds = time.perf_counter() - fit_began

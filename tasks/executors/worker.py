@@ -1,4 +1,4 @@
-"""`python -m tasks.executors.worker SOCKET PARENT NAME LIMIT`: a fresh process that carries out one job after the other.
+"""`python -m tasks.executors.worker SOCKET PARENT NAME`: a fresh process that carries out one job after the other.
 
 It is started early and imports while its parent reads data. It dies with the thread that started it, at once and
 whatever it is doing; it is the first to go when memory runs out; and a wall keeps it from taking the machine along.
@@ -16,7 +16,9 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 from tasks.executors import memory
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tasks.executors.executor import Failure, Job, Outcome
     from tasks.executors.scoring import Bench
 
@@ -47,10 +51,11 @@ class Begin:
 
 @dataclass(frozen=True)
 class Load:
-    """A pickled workload, and the folder of prepared folds that belongs to it."""
+    """A pickled workload with its rows pickled after it, the folder of prepared folds that belongs to it, and the bytes of a trial."""
 
     workload: Path
     store: Path
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,15 @@ class Ready:
     """The worker's answer to Begin and to Load."""
 
 
-def main(socket: int, parent: int, name: str, limit: int) -> None:
+@dataclass(frozen=True)
+class Began:
+    """The rows of a job are prepared: the fit begins."""
+
+
+def main(socket: int, parent: int, name: str) -> None:
     """Serve until the other end closes."""
     die_with(parent)
-    give_way(limit)
+    give_way()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     os.set_inheritable(socket, False)
     with Connection(socket) as connection:
@@ -75,11 +85,11 @@ def main(socket: int, parent: int, name: str, limit: int) -> None:
                 import_libraries(message.models)
                 connection.send(Ready())
             elif isinstance(message, Load):
-                bench = load(message, limit)
+                bench = load(message)
                 connection.send(Ready())
             else:
                 assert bench is not None
-                connection.send(carry_out(bench, message, name))
+                connection.send(carry_out(bench, message, name, lambda: connection.send(Began())))
 
 
 def die_with(parent: int) -> None:
@@ -89,11 +99,10 @@ def die_with(parent: int) -> None:
         os._exit(0)
 
 
-def give_way(limit: int) -> None:
-    """Be the first to go when memory runs out, leave no core file, and hit a wall a little beyond the limit."""
+def give_way() -> None:
+    """Be the first to go when memory runs out, and leave no core file."""
     Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    memory.build_wall(limit)
 
 
 def import_libraries(models: tuple[dict[str, Any], ...]) -> None:
@@ -119,32 +128,45 @@ def import_libraries(models: tuple[dict[str, Any], ...]) -> None:
     gc.freeze()
 
 
-def load(message: Load, limit: int) -> Bench | Failure:
-    """The bench of a workload; where there is no room for one, the failure that each job will have."""
+def load(message: Load) -> Bench | Failure:
+    """The bench of a workload, behind a wall a little beyond the limit; where there is no room for one, the failure of each job.
+
+    Its rows stay in the file until a fold has to be built from them.
+    """
     from tasks.executors.scoring import Bench
 
+    memory.build_wall(message.limit)
     try:
         with message.workload.open("rb") as file:
             workload = pickle.load(file)  # noqa: S301  # our parent's own file, in a folder that is ours alone
-        return Bench(workload, message.store, keep_bytes=KEEP_SHARE * limit)
+            rows = partial(read_rows, message.workload, file.tell())
+        return Bench(workload, message.store, keep_bytes=KEEP_SHARE * message.limit, read_rows=rows)
     except Exception as error:
         return failure(error)
 
 
-def carry_out(bench: Bench | Failure, job: Job, name: str) -> Outcome:
-    """Score the job; whatever a library raises is its outcome."""
+def read_rows(path: Path, offset: int) -> pd.DataFrame:
+    """The rows in a workload's file."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        rows: pd.DataFrame = pickle.load(file)  # noqa: S301  # as above
+    return rows
+
+
+def carry_out(bench: Bench | Failure, job: Job, name: str, began: Callable[[], None]) -> Outcome:
+    """Score the job; whatever a library raises is its outcome. `began` is called when the fit begins."""
     from tasks.executors.executor import Failure, Outcome
 
     if isinstance(bench, Failure):
         return Outcome(job, failure=bench)
-    began = time.perf_counter()
+    start = time.perf_counter()
     memory.reset_peak()
     try:
-        score = bench.score(job)
+        score = bench.score(job, began)
     except (Exception, SystemExit) as error:
-        return Outcome(job, failure=failure(error), seconds=time.perf_counter() - began)
+        return Outcome(job, failure=failure(error), seconds=time.perf_counter() - start)
     score = replace(score, peak_mb=memory.peak_mb(), worker=name)
-    return Outcome(job, score, seconds=time.perf_counter() - began)
+    return Outcome(job, score, seconds=time.perf_counter() - start)
 
 
 def failure(error: BaseException) -> Failure:
@@ -163,4 +185,4 @@ if __name__ == "__main__":
     # by its full name, so that the messages are those that the parent knows
     from tasks.executors import worker
 
-    worker.main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    worker.main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

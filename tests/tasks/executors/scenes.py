@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ IN_ORDER = (
     "raise_error", "segfault", "abort", "leave", "hang", "hold_the_interpreter", "eat_slowly", "eat_at_once", "write_much",
     "wait_to_be_killed", "always_killed", "start_a_child", "take_a_second",
 )  # fmt: skip
-NUMBERS = {name: number for number, name in enumerate(IN_ORDER, start=101)} | {"not_a_number": 150}
+NUMBERS = {name: number for number, name in enumerate(IN_ORDER, start=101)} | {
+    "not_a_number": 150,
+    "prepare_for_two_seconds": 160,
+    "prepare_for_ever": 161,
+}
 """What faults/sitecustomize.py makes of LightGBM's max_cat_to_onehot, in its order."""
 WITH_FAULTS = {"PYTHONPATH": str(FAULTS)}
 
@@ -40,6 +45,16 @@ def workload(rows: int = 1500) -> Workload:
     scored = rows // 5
     folds = tuple(Fold(np.arange(first), np.arange(first, first + scored)) for first in (rows - 2 * scored, rows - scored))
     return Workload(frame, columns, folds, tuple(np.arange(scored) // 50 for _ in folds), "log_loss", 0, 1)
+
+
+@dataclass(frozen=True)
+class Breaks:
+    """In place of a part of the workload: what a worker does as soon as it reads it."""
+
+    code: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (self.code,)
 
 
 def job(trial: int, fault: str | None = None, fold: int = 0, share: float = 1.0, family: str = "lightgbm", **hyperparameters: Any) -> Job:

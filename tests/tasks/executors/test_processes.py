@@ -8,17 +8,23 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tasks.errors import ConfigError, ServiceUnavailable
-from tasks.executors import open_executor
+from tasks.executors import crew, memory, open_executor
 from tasks.executors.cores import usable_cores
-from tasks.executors.executor import JobLimits
+from tasks.executors.executor import JobLimits, Workload
+from tasks.executors.memory import private_bytes
 from tasks.executors.processes import Processes
+from tasks.executors.scoring import Bench
 from tests.servers import Program, read_until
-from tests.tasks.executors.scenes import WITH_FAULTS, alive, failure, job, outcomes, run, score, until, workers_below, workload
+from tests.tasks.executors.scenes import WITH_FAULTS, Breaks, alive, failure, job, outcomes, run, score, until, workers_below, workload
 
 PARENT = """
 import sys, time
@@ -164,6 +170,100 @@ def test_workers_that_cannot_start_are_an_error_that_shows_why(scratch: Path, tm
         executor.submit(job(0))
         with pytest.raises(ServiceUnavailable, match="do not start: ended with exit code 9; it wrote: no such wheel"):
             executor.wait(30)
+
+
+def breaking(code: str) -> Workload:
+    return replace(workload(), keep_predictions=cast(bool, Breaks(code)))
+
+
+def test_workers_that_die_over_the_workload_are_an_error_that_shows_why(scratch: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Processes(capacity=1, scratch=scratch) as executor:
+        executor.start()
+        executor.load(breaking(r"import os; os.write(2, b'too big a table\n'); os._exit(9)"))
+        executor.submit(job(0))
+        with pytest.raises(ServiceUnavailable, match=r"do not start: ended with exit code 9; it wrote: .*too big a table"):
+            executor.wait(60)
+    assert caplog.text.count("worker 1 did not start: ended with exit code 9") == 3
+
+
+def test_workers_that_hang_over_the_workload_are_an_error_too(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Processes(capacity=1, scratch=scratch) as executor:
+        executor.start()
+        executor.load(workload())
+        run(executor, job(0))
+        monkeypatch.setattr(crew, "START_SECONDS", 0.5)
+        monkeypatch.setattr(crew, "FALSE_STARTS", 1)
+        executor.load(breaking("import time; print('reading', flush=True); time.sleep(600)"))
+        executor.submit(job(1))
+        with pytest.raises(ServiceUnavailable, match=r"do not start: no answer within 0.5 seconds; it wrote: .*reading"):
+            executor.wait(30)
+    until(lambda: not workers_below(scratch), 2)
+
+
+def test_a_worker_that_dies_over_the_workload_once_is_replaced(scratch: Path, tmp_path: Path) -> None:
+    with Processes(capacity=1, scratch=scratch) as executor:
+        executor.start()
+        executor.load(breaking(f"import os, pathlib; m = pathlib.Path({str(tmp_path / 'mark')!r}); m.exists() or (m.touch(), os._exit(9))"))
+        assert score(run(executor, job(0))[0, 0]).rows == 900
+    assert (tmp_path / "mark").exists()
+
+
+def test_preparing_is_not_held_against_a_trial(scratch: Path) -> None:
+    with Processes(capacity=1, scratch=scratch, limits=JobLimits(seconds=1.5), environment=WITH_FAULTS) as executor:
+        executor.start()
+        executor.load(workload())
+        found = run(executor, job(0, "prepare_for_two_seconds"), job(0, "prepare_for_two_seconds", fold=1))
+        for outcome in found.values():
+            assert score(outcome).rows
+            assert outcome.fitting < 1.5 < 2 < outcome.seconds
+
+
+def test_preparing_for_ever_is_ended_later(scratch: Path) -> None:
+    with Processes(capacity=1, scratch=scratch, limits=JobLimits(seconds=0.3), environment=WITH_FAULTS) as executor:
+        executor.start()
+        executor.load(workload())
+        (outcome,) = run(executor, job(0, "prepare_for_ever")).values()
+        assert failure(outcome) == ("slow", "took more than 3 seconds to prepare its rows")
+        assert outcome.fitting == 0
+
+
+def test_a_worker_keeps_no_rows_that_it_can_map(scratch: Path) -> None:
+    wide = workload(100_000)
+    ballast = pd.DataFrame(np.ones((100_000, 100)), columns=[f"unused {number}" for number in range(100)])
+    wide = replace(wide, frame=pd.concat([wide.frame, ballast], axis=1))
+    assert wide.frame.memory_usage(index=False).sum() > 80_000_000
+    with Processes(capacity=1, scratch=scratch) as executor:
+        executor.start()
+        executor.load(workload())
+        run(executor, job(0))
+        (pid,) = workers_below(scratch)
+        before = private_bytes(pid)
+        executor.load(wide)
+        run(executor, job(1), job(2, fold=1))
+        assert workers_below(scratch) == [pid]
+        assert private_bytes(pid) - before < 60_000_000
+
+
+def test_rows_after_the_last_fold_stay_here(scratch: Path) -> None:
+    whole = workload(20_000)
+    with Processes(capacity=1, scratch=scratch) as executor:
+        executor.start()
+        executor.load(whole)
+        executor.load(replace(whole, folds=whole.folds[:1], blocks=whole.blocks[:1]))
+        first, second = (path.stat().st_size for path in sorted(scratch.glob("*/workload-*.pickle")))
+        assert second < 0.85 * first
+        assert score(run(executor, job(0))[0, 0]).value == Bench(whole).score(job(0)).value
+
+
+def test_the_default_limit_is_a_share_of_what_is_free_at_the_load(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Processes(capacity=1, scratch=scratch) as executor:
+        executor.start()
+        until(lambda: workers_below(scratch))
+        monkeypatch.setattr(memory, "free_bytes", lambda: 10**9)
+        executor.load(workload())
+        run(executor, job(0))
+        (pid,) = workers_below(scratch)
+        assert f"Max data size             {int(8 * 10**8 * 1.25) + (256 << 20)} " in Path(f"/proc/{pid}/limits").read_text()
 
 
 def test_more_threads_than_cores_are_refused(scratch: Path) -> None:

@@ -86,8 +86,19 @@ IN_ORDER = (
     raise_error, segfault, abort, leave, hang, hold_the_interpreter, eat_slowly, eat_at_once, write_much,
     wait_to_be_killed, always_killed, start_a_child, take_a_second,
 )  # fmt: skip
+
+
+def prepare_for_two_seconds():
+    time.sleep(2)
+
+
+def prepare_for_ever():
+    time.sleep(600)
+
+
 FAULTS = dict(enumerate(IN_ORDER, start=101))
 NOT_A_NUMBER = 150
+IN_PREPARING = {160: prepare_for_two_seconds, 161: prepare_for_ever}
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -111,7 +122,13 @@ class Finder(importlib.abc.MetaPathFinder):
 def change(module):
     from dataclasses import replace
 
-    fit = module.LightGBM.fit
+    fit, prepare = module.LightGBM.fit, module.LightGBM.prepare
+
+    def slow_to_prepare(self, train, valid, fitting):
+        number = self.hyperparameters.get("max_cat_to_onehot", 0)
+        if number in IN_PREPARING:
+            IN_PREPARING[number]()
+        return prepare(self, train, valid, fitting)
 
     def faulty(self, prepared, fitting):
         number = self.hyperparameters.get("max_cat_to_onehot", 0)
@@ -120,7 +137,7 @@ def change(module):
         native = fit(self, prepared, fitting)
         return replace(native, valid_prediction=native.valid_prediction * float("nan")) if number == NOT_A_NUMBER else native
 
-    module.LightGBM.fit = faulty
+    module.LightGBM.fit, module.LightGBM.prepare = faulty, slow_to_prepare
 
 
 sys.meta_path.insert(0, Finder())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import subprocess
@@ -102,6 +103,7 @@ class Journal:
     def add_decision(self, decision: Decision) -> None:
         self.add(decision=decision)
         self.result |= {"tuned": decision.tune, "tune_reason": decision.reason}
+        self.figures |= {f"decision/{name}": value for name, value in decision.figures.items() if math.isfinite(value)}
         self.run.tags({"evertune.tuning": "ran" if decision.tune else "skipped", "evertune.tune_reason": decision.reason})
 
     def begin_search(self) -> SearchRecord:

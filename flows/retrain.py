@@ -139,7 +139,8 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
         with open_tuner(config, table, split, candidates, fitting, workers, journal, len(_all_rows(table, split, config))) as tuner:
             if decision.probe:
                 seconds = probe_settings(tuner, config.tuning.auto.probe)
-                decision = judge_probe(tuner.trials, champion, journal.memory.last, tuner.block_rows, metric, config.tuning, seconds)
+                judged = judge_probe(tuner.trials, champion, journal.memory.last, tuner.block_rows, metric, config.tuning, seconds)
+                decision = replace(judged, figures=decision.figures | judged.figures)
             journal.add_decision(decision)
             if decision.tune:
                 recipe, search = tune_model(tuner, reuse)

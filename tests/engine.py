@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tasks.executors.executor import Executor
+from tasks.executors.executor import Executor, Job, Outcome, Workload
 from tasks.executors.processes import Processes
 from tasks.metrics import METRICS
 from tasks.models.lightgbm import LightGBM
@@ -96,6 +96,40 @@ def drain(executor: Executor) -> None:
     while executor.wait(30):
         pass
     assert time.monotonic() - began < 30, "a job is still under way half a minute after its search"
+
+
+class Borrowed(Executor):
+    """The test run's workers as one retrain has them: theirs when it starts, somebody else's when it closes them."""
+
+    def __init__(self, lent: Executor) -> None:
+        super().__init__(lent.capacity)
+        self._lent = lent
+        self._trials: set[int] = set()
+
+    def start(self) -> None:
+        """They have."""
+
+    def load(self, workload: Workload) -> None:
+        self._lent.load(workload)
+
+    def submit(self, job: Job) -> None:
+        self._trials.add(job.trial)
+        self._lent.submit(job)
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        return self._lent.wait(seconds)
+
+    def end(self, trial: int) -> None:
+        self._lent.end(trial)
+
+    def close(self) -> None:
+        for trial in self._trials:
+            self._lent.end(trial)
+        drain(self._lent)
+
+    @property
+    def pending(self) -> int:
+        return self._lent.pending
 
 
 @dataclass

@@ -13,8 +13,11 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from tasks.executors.executor import Executor, JobLimits
+from tasks.executors.processes import Processes
 from tasks.homes import Home
 from tasks.records import Result
+from tests.engine import Borrowed
 from tests.small import small_config
 
 
@@ -49,11 +52,23 @@ Retrain = Callable[..., Result]
 
 
 @pytest.fixture
-def retrain_shop(store: Home, tmp_path: Path) -> Iterator[Retrain]:
-    """Retrain the small example without Prefect: `retrain_shop(day=120, table=..., force=..., **config changes)`."""
+def retrain_shop(store: Home, tmp_path: Path, two_workers: Processes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Retrain]:
+    """Retrain the small example without Prefect: `retrain_shop(day=120, table=..., force=..., **config changes)`.
+
+    Its trials run on the test run's workers, which would else take two seconds to start, unless the config limits them.
+    """
+    import flows.searching
     from configs.reading import read_config
     from flows.retrain import run_retrain
     from tests.small import at_day
+
+    opened = flows.searching.open_executor
+
+    def lend(kind: Any, capacity: int | None, threads: int, limits: JobLimits, *others: Any) -> Executor:
+        shared = kind == "processes" and capacity in (None, two_workers.capacity) and limits == JobLimits()
+        return Borrowed(two_workers) if shared else opened(kind, capacity, threads, limits, *others)
+
+    monkeypatch.setattr(flows.searching, "open_executor", lend)
 
     def retrain(day: int = 120, table: pd.DataFrame | None = None, force: bool = False, **changes: Any) -> Result:
         path = small_config(tmp_path / "shop", table, **changes)

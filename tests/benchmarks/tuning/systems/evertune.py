@@ -14,7 +14,7 @@ import pandas as pd
 from configs.schema import RetrainConfig
 from tasks.executors import open_executor
 from tasks.executors.executor import Executor, JobLimits
-from tasks.models.recipes import Candidates, Recipe
+from tasks.models.recipes import Candidates, Recipe, read_recipe
 from tasks.plans import plan_features
 from tasks.records import Fold, Remembered, Search, Split, Trial
 from tasks.searches import find_search
@@ -66,7 +66,7 @@ def evertune(month: Month, seed: int, budget: float, meter: Meter, workers: Work
         boosting_seconds=search.fit_seconds + capacity * meter.seconds,
         workers=capacity,
         search_share=search.fit_seconds / search.worker_seconds,
-        memory=_remembered(month, search),
+        memory=_remembered(month, search, recipe) or tuple(memory),
         note=search.stopped_by,
     )
 
@@ -93,7 +93,8 @@ def search_month(
         FinalFit(len(month.table.frame), final_fits, config.usable_threads),
         lambda _: None,
     )
-    return tune_model.plain(tuner, lambda: base)
+    # what the flow trains where nothing could be scored: the champion's settings whole
+    return tune_model.plain(tuner, lambda: read_recipe(memory[0]["recipe"]) if memory else base)
 
 
 def yardstick(month: Month, seed: int, settings: dict[str, Any]) -> float:
@@ -122,9 +123,12 @@ def _attempt(trial: Trial) -> Attempt:
     return Attempt(trial.state, trial.value, ended, float(work))
 
 
-def _remembered(month: Month, search: Search) -> tuple[dict[str, Any], ...]:
-    """What was chosen first, then the finalists."""
+def _remembered(month: Month, search: Search, recipe: Recipe) -> tuple[dict[str, Any], ...]:
+    """What was chosen first, then the finalists; beside each what was trained."""
     kept = {trial.number: trial for trial in (search.chosen, *search.finalists) if trial is not None}
     as_of = month.as_of.isoformat()
     origin = f"retrain of {month.as_of:%Y-%m-%d}"
-    return tuple({"family": trial.family, "choices": trial.choices, "origin": origin, "as_of": as_of} for trial in kept.values())
+    return tuple(
+        {"family": trial.family, "choices": trial.choices, "origin": origin, "as_of": as_of, "recipe": recipe.to_json()}
+        for trial in kept.values()
+    )

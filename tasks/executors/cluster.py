@@ -17,6 +17,7 @@ LOOK_SECONDS = 1.0
 """How often workers are counted."""
 NO_WORKER_SECONDS = 45.0
 CLOSE_SECONDS = 1.5
+GONE = "the worker went away over it"
 
 
 class Cluster:
@@ -79,7 +80,7 @@ class Cluster:
         if not self.slots:
             raise self._without_workers()
         loading = self.send(workload, name, orders, list(self.slots))
-        errors = {address: _error_of(future) for address, future in loading.items()}
+        errors = {address: error_of(future) for address, future in loading.items()}
         for error in errors.values():
             if isinstance(error, (ImportError, AttributeError)):
                 raise ServiceUnavailable(
@@ -113,10 +114,12 @@ class Cluster:
         return ServiceUnavailable(f"tuning.dask: the scheduler at {self.address} has no workers; start some, and run again")
 
 
-def _error_of(future: Any) -> BaseException | None:
+def error_of(future: Any, seconds: float = SCATTER_SECONDS) -> BaseException | None:
     """What a task came to grief over; the lack of an answer included."""
     try:
-        error: BaseException | None = future.exception(timeout=SCATTER_SECONDS)
+        error: BaseException | None = future.exception(timeout=seconds)
     except Exception as lost:  # its worker went away, or does not answer
         return lost
+    if error is None and future.status != "finished":
+        return ConnectionError(GONE)
     return error

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.executors.cluster import ANSWER_SECONDS, LOOK_SECONDS, Cluster
+from tasks.errors import ServiceUnavailable
+from tasks.executors.cluster import ANSWER_SECONDS, GONE, LOOK_SECONDS, NO_WORKER_SECONDS, Cluster, error_of
 from tasks.executors.crew import fold_key
 from tasks.executors.executor import Executor, Failure, Job, Outcome, Workload
 from tasks.executors.posts import NotLoaded, Orders, watch
@@ -54,6 +55,7 @@ class DaskCluster(Executor):
         self._loaded: set[str] = set()
         self._loading: dict[Any, str] = {}
         self._refused: set[str] = set()
+        self._refusal, self._able = "they all went away", time.monotonic()
         self._last: dict[str, str] = {}
         self._queue: deque[_Sent] = deque()
         self._running: dict[Any, _Sent] = {}
@@ -69,9 +71,9 @@ class DaskCluster(Executor):
         self._cluster.open_posts(self._orders)
 
     def load(self, workload: Workload) -> None:
-        name = uuid.uuid4().hex
+        name, workload = uuid.uuid4().hex, workload.cut()
         self._loaded = set(self._started().load(workload, name, self._orders))
-        self._name, self._workload = name, workload
+        self._name, self._workload, self._able = name, workload, time.monotonic()
 
     def submit(self, job: Job) -> None:
         self._pending += 1
@@ -124,7 +126,7 @@ class DaskCluster(Executor):
         return self._cluster
 
     def _look(self) -> None:
-        """Now and then: which workers are left, and what was lost with the others."""
+        """Now and then: which workers are left, and what was lost with the others. Raises ServiceUnavailable for none that is of use."""
         cluster = self._started()
         if not cluster.look():
             return
@@ -141,7 +143,16 @@ class DaskCluster(Executor):
         """Send the workload to workers that do not have it, without waiting for them."""
         with self._lock:
             self._loaded &= cluster.slots.keys()
+            for future in [future for future, address in self._loading.items() if address not in cluster.slots]:
+                self._refusal = f"{self._loading.pop(future)}: {GONE}"
             new = cluster.slots.keys() - self._loaded - self._refused - set(self._loading.values())
+            if self._loaded:
+                self._able = time.monotonic()
+            hopeless = not (self._loaded or self._loading or new) and time.monotonic() - self._able > NO_WORKER_SECONDS
+        if hopeless:
+            raise ServiceUnavailable(
+                f"tuning.dask: no worker of {self.address} takes the data ({self._refusal}); install the same version of Evertune there"
+            )
         if self._workload is None or not new:
             return
         for address, future in cluster.send(self._workload, self._name, self._orders, list(new)).items():
@@ -151,8 +162,16 @@ class DaskCluster(Executor):
 
     def _has_loaded(self, future: Any) -> None:
         """A newcomer has the workload, or could not take it and gets no jobs; called in a thread of Dask's."""
+        error = error_of(future, ANSWER_SECONDS)
         with self._lock:
-            (self._loaded if future.status == "finished" else self._refused).add(self._loading.pop(future))
+            address = self._loading.pop(future, None)
+            if address is None:
+                return  # it went away
+            if error is None:
+                self._loaded.add(address)
+            else:
+                self._refused.add(address)
+                self._refusal = f"{address}: {str(error) or type(error).__name__}"
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -191,9 +210,9 @@ class DaskCluster(Executor):
                 self._loaded.discard(sent.address)  # the next look sends it the workload again
                 self._queue.appendleft(_Sent(sent.job, lost=sent.lost))
         except Exception as error:  # Dask's, or what broke the worker's crew: it was not the job
-            self._try_again(sent, f"{sent.address}: {error or type(error).__name__}")
+            self._try_again(sent, f"{sent.address}: {str(error) or type(error).__name__}")
         else:
-            self._spent[sent.job.trial] += outcome.seconds
+            self._spent[sent.job.trial] += outcome.fitting
             self._over.put(outcome)
         self._hand_out()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ConfigError, ServiceUnavailable
-from tasks.executors import open_executor
+from tasks.executors import dask, open_executor
 from tasks.executors.dask import DaskCluster
 from tasks.executors.executor import JobLimits
 from tasks.executors.posts import close_post
@@ -144,6 +144,38 @@ def test_a_worker_that_gave_its_post_up_is_sent_the_workload_again(cluster: Dask
         assert executor._cluster is not None
         executor._cluster.client.submit(close_post, executor._orders.session, pure=False).result(timeout=20)
         assert score(run(executor, job(1))[1, 0]).rows == 900
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("import os\ndef eventfd(*_): raise OSError('not on this system')\nos.eventfd = eventfd", "not on this system"),
+        ("import sys\nsys.modules['tasks.executors.posts'] = None", "the worker went away over it"),
+    ],
+    ids=["with an error", "dying"],
+)
+def test_later_workers_that_all_refuse_the_data_are_an_error_and_no_hang(
+    cluster: DaskProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, words: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "sitecustomize.py").write_text(wrong)
+    monkeypatch.setattr(dask, "NO_WORKER_SECONDS", 8.0)
+    with executor_on(cluster) as executor:
+        executor.start()
+        executor.load(workload())
+        executor.submit(job(0, "wait_to_be_killed"))
+        waiting_worker(tmp_path)
+        cluster.environment = {"PYTHONPATH": str(tmp_path / "other")}
+        cluster.add_worker("another")
+        cluster.running[1].kill()
+        with pytest.raises(ServiceUnavailable, match=rf"no worker of {cluster.address} takes the data \(tcp://.*: {words}\); install"):
+            outcomes(executor, 60)
+
+
+def test_a_fit_on_the_cluster_has_one_thread(cluster: DaskProcesses) -> None:
+    with executor_on(cluster) as executor:
+        executor.start()
+        assert (executor.capacity, executor.threads) == (1, 1)
 
 
 def test_a_dead_scheduler_is_an_error_and_no_hang(cluster: DaskProcesses, tmp_path: Path) -> None:

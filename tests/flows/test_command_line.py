@@ -19,6 +19,7 @@ import pytest
 
 from flows.pages import open_pages
 from tasks.homes import Home
+from tests.servers import gone, processes_in
 from tests.small import small_config
 
 pytestmark = pytest.mark.command
@@ -86,6 +87,13 @@ def test_json_stands_alone_on_standard_output(config: Path, home_in_use: Home) -
     assert rows(home_in_use.prefect / "prefect.db", "select state_type, state_name from flow_run") == [("COMPLETED", "Promoted")]
     again = json.loads(evertune("run", config, "--as-of", DAY, "--json", "--set", "tuning.trials=2", "--tune", "always").stdout)
     assert (again["verdict"], again["version"]) == ("unchanged", "1")
+
+
+def test_auto_is_asked_for_on_the_command_line(config: Path, home_in_use: Home) -> None:
+    done = evertune("run", config, "--as-of", DAY, "--tune", "auto", "--json", "--set", "tuning.trials=2")
+    summary = json.loads(done.stdout)
+    assert (done.returncode, summary["tuned"]) == (0, True), done.stderr
+    assert summary["tune_reason"] == "tuning.when is auto: there is nothing to reuse, since there is no champion"
 
 
 def test_an_empty_home_works_too(config: Path, home: Path) -> None:
@@ -261,5 +269,6 @@ def test_a_signal_ends_the_run_in_order(long_run: subprocess.Popen[str], home_in
     assert time.monotonic() - asked < 10
     assert rows(home_in_use.root / "mlflow.db", "select status from runs where name like 'shop 2024%'") == [("KILLED",)]
     assert rows(home_in_use.prefect / "prefect.db", "select state_type from flow_run")[0][0] in ("CRASHED", "CANCELLED", "FAILED")
-    left = subprocess.run(["pgrep", "-f", str(home_in_use.root)], capture_output=True, text=True).stdout.split()
-    assert left == []
+    assert gone(home_in_use.root, seconds=max(0.0, asked + 10 - time.monotonic())), processes_in(home_in_use.root)
+    (children,) = rows(home_in_use.root / "mlflow.db", "select count(*) from runs where name like 'trial %'")
+    assert children[0] > 0  # what was over is written down, for a search that is gone on with

@@ -102,7 +102,7 @@ class Borrowed(Executor):
     """The test run's workers as one retrain has them: theirs when it starts, somebody else's when it closes them."""
 
     def __init__(self, lent: Executor) -> None:
-        super().__init__(lent.capacity)
+        super().__init__(lent.capacity, threads=lent.threads)
         self._lent = lent
         self._trials: set[int] = set()
 
@@ -126,10 +126,6 @@ class Borrowed(Executor):
         for trial in self._trials:
             self._lent.end(trial)
         drain(self._lent)
-
-    @property
-    def pending(self) -> int:
-        return self._lent.pending
 
 
 @dataclass

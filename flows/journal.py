@@ -18,7 +18,7 @@ import yaml
 from configs.schema import RetrainConfig
 from flows.links import find_links
 from flows.occasions import Occasion
-from flows.searches import SearchRecord, to_paste
+from flows.recording import SearchRecord, to_paste
 from tasks.artifacts import publish_link, publish_markdown
 from tasks.errors import DataRejected, EvertuneError
 from tasks.homes import Home

@@ -9,7 +9,7 @@ from typing import Self
 from configs.schema import RetrainConfig
 from flows.journal import Journal
 from flows.progress import Progress
-from flows.searches import SearchRecord
+from flows.recording import SearchRecord
 from tasks.errors import EvertuneError
 from tasks.executors import open_executor
 from tasks.executors.executor import Executor, JobLimits

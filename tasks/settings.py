@@ -259,7 +259,7 @@ class TuningSettings(Settings):
     failed_trials: Count | None = 20
     """Stop once this many trials have failed."""
     trial_minutes: Minutes | None = None
-    """End a trial that takes longer than this."""
+    """End a trial whose fits, together, take longer than this; preparing its rows is not counted."""
     trial_memory: Annotated[float, Field(gt=0)] | None = None
     """End a trial whose process takes more than this many GB; a share of the free memory when left out."""
     min_trials: Count = 1

@@ -6,12 +6,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from tasks.errors import TrainingFailed
 from tasks.models.blend import Blend
-from tasks.models.keras import Keras
-from tasks.models.lightgbm import LightGBM
-from tasks.models.scikit import Scikit
-from tasks.models.xgboost import XGBoost
+from tasks.models.families import Family
 
-AnyModel = Annotated[LightGBM | XGBoost | Scikit | Keras | Blend, Field(discriminator="family")]
+AnyModel = Annotated[Family | Blend, Field(discriminator="family")]
 
 
 def parse_model(settings: dict[str, Any]) -> AnyModel:

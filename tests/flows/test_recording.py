@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from configs.reading import read_config
-from flows.searches import CURVE, SearchRecord, to_paste, trials_page
+from flows.recording import CURVE, SearchRecord, to_paste, trials_page
 from tasks.homes import Home
 from tasks.models.lightgbm import LightGBM
 from tasks.models.recipes import Recipe

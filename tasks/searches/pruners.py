@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 LIKELY_WORSE = 0.1
 """racing ends a trial whose blocks would look so bad against the best trial's with at most this probability, were it as good."""
+BLOCKS = 14
+"""racing looks at a trial once it has so many blocks. Of fewer with ties among them, as accuracies of days have, SciPy tries all
+signs: a second in which the search stands still."""
 STARTUP = 5
 """median looks at trials once so many have finished."""
 
@@ -23,7 +26,7 @@ def racing() -> BasePruner:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # "the interface can change": this is the one place that uses it
-        return WilcoxonPruner(p_threshold=LIKELY_WORSE)
+        return WilcoxonPruner(p_threshold=LIKELY_WORSE, n_startup_steps=BLOCKS)
 
 
 def median() -> BasePruner:

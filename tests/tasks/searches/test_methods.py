@@ -190,7 +190,7 @@ def test_a_trial_that_is_far_behind_is_pruned_and_one_that_is_ahead_is_not(name:
 
     def lives(level: float) -> bool:
         trial = study.ask()
-        for step in method.resources or range(1, 13):
+        for step in method.resources or range(1, 21):
             trial.report(level + 0.001 * (step % 3), step)
             if trial.should_prune():
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)

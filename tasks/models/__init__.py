@@ -6,9 +6,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from tasks.errors import TrainingFailed
 from tasks.models.blend import Blend
-from tasks.models.families import Family
+from tasks.models.families import Families
 
-AnyModel = Annotated[Family | Blend, Field(discriminator="family")]
+AnyModel = Annotated[Families | Blend, Field(discriminator="family")]
 
 
 def parse_model(settings: dict[str, Any]) -> AnyModel:

@@ -9,4 +9,5 @@ from tasks.models.lightgbm import LightGBM
 from tasks.models.scikit import Scikit
 from tasks.models.xgboost import XGBoost
 
-Family = Annotated[LightGBM | XGBoost | Scikit | Keras, Field(discriminator="family")]
+Families = LightGBM | XGBoost | Scikit | Keras
+Family = Annotated[Families, Field(discriminator="family")]

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from datetime import UTC, datetime
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ.setdefault(name, value)
     _log_to_the_terminal()
     signal.signal(signal.SIGTERM, _end)
+    sys.unraisablehook = ask_again
     try:
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
@@ -190,6 +192,15 @@ def _log_to_the_terminal() -> None:
     logger.setLevel(logging.INFO)
     logger.handlers = [handler]
     logger.propagate = False
+
+
+def ask_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Python drops what is raised while it clears an object away; what a signal raised just then is raised again a moment later."""
+    number = {KeyboardInterrupt: signal.SIGINT, SystemExit: signal.SIGTERM}.get(dropped.exc_type)
+    if number is None:
+        sys.__unraisablehook__(dropped)
+    else:
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

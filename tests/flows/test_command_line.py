@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from flows.command_line import ask_again
 from flows.pages import open_pages
 from tasks.homes import Home
 from tests.servers import gone, processes_in
@@ -272,3 +273,17 @@ def test_a_signal_ends_the_run_in_order(long_run: subprocess.Popen[str], home_in
     assert gone(home_in_use.root, seconds=max(0.0, asked + 10 - time.monotonic())), processes_in(home_in_use.root)
     (children,) = rows(home_in_use.root / "mlflow.db", "select count(*) from runs where name like 'trial %'")
     assert children[0] > 0  # what was over is written down, for a search that is gone on with
+
+
+def test_a_signal_that_comes_while_an_object_is_cleared_away_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cleared:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    def clear() -> None:
+        Cleared()
+        time.sleep(5)
+
+    monkeypatch.setattr(sys, "unraisablehook", ask_again)
+    with pytest.raises(KeyboardInterrupt):
+        clear()

@@ -23,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from tasks.errors import TrainingFailed
 from tasks.features import build_features
 from tasks.metrics import DEFAULTS, METRICS, score
-from tasks.models import AnyModel, parse_model
+from tasks.models import parse_model
+from tasks.models.families import Families
 from tasks.models.model import Fitted, Fitting, Matrix, Model, Native, matrix
 from tasks.models.scikit import Scikit
 from tasks.plans import Encoding, Features
@@ -33,7 +34,7 @@ from tasks.settings import FeatureSettings, Task
 from tasks.spaces import Categorical, defaults
 from tasks.targets import encode
 
-FAMILIES: tuple[type[Model], ...] = typing.get_args(typing.get_args(AnyModel)[0])
+FAMILIES: tuple[type[Model], ...] = typing.get_args(Families)
 TARGETS: dict[Task, Target] = {
     "binary": Target("label", "binary", ("no", "yes")),
     "multiclass": Target("label", "multiclass", (3, 5, 7)),

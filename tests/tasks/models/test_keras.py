@@ -42,12 +42,10 @@ def rows(task: Task, count: int = 192, seed: int = 0) -> Matrix:
     return Matrix(values, truth.astype(np.float64), ("a", "b", "c"), ())
 
 
-def fit(
-    task: Task, seed: int = 0, valid: Matrix | None = None, train: Matrix | None = None, deadline: float = np.inf, **settings: Any
-) -> Native:
+def fit(task: Task, seed: int = 0, valid: Matrix | None = None, train: Matrix | None = None, **settings: Any) -> Native:
     small = {"hidden_layers": 1, "units": 8, "batch_size": 64, "learning_rate": 0.02}
     model: Any = parse_model({"family": "keras", **settings, "hyperparameters": {**small, **settings.get("hyperparameters", {})}})
-    asked = Fitting(TARGETS[task], METRICS[model.default_metric(task)] if task != "regression" else find_metric("rmse"), seed, 1, deadline)
+    asked = Fitting(TARGETS[task], METRICS[model.default_metric(task)] if task != "regression" else find_metric("rmse"), seed, 1)
     native: Native = model.fit(model.prepare(train or rows(task), valid, asked), asked)
     return native
 

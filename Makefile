@@ -4,7 +4,7 @@ BIN := .venv/bin
 AS_OF ?= 2013-10-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras retrain test lint lock ui benchmark screenshots clean
+.PHONY: help setup extras retrain test everyday lint lock ui benchmark screenshots clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +23,9 @@ retrain: setup  ## retrain flights, with about a minute of tuning
 
 test: setup  ## every check and every test
 	@sh tests/run.sh
+
+everyday: setup  ## every check, and the tests that need no server of Prefect's or MLflow's: about ten minutes
+	@sh tests/run.sh tests/tasks tests/configs
 
 lint: setup  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

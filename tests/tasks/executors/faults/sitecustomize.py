@@ -44,7 +44,7 @@ def hold_the_interpreter():
 def eat_slowly():
     eaten = []
     while True:
-        eaten.append(b"x" * 5_000_000)
+        eaten.append(b"x" * 20_000_000)
         time.sleep(0.01)
 
 

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from flows import housekeeping, predicting, reviewing
 from tasks.errors import ConfigError, EvertuneError
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--force", action="store_true", help="train even if neither data nor config are new")
     _add(commands, schema)
     _add(commands, ui)
+    for module in (reviewing, predicting, housekeeping):
+        module.add_commands(commands)
     return parser
 
 

@@ -25,8 +25,8 @@ def judge_candidate(
     checks = [*_limits(evaluation, settings), *_leakage(suspects, leakage), *_no_worse(evaluation, settings), *_replay(live)]
     failed = [check for check in checks if not check.passed]
     if failed:
-        return Verdict(False, "; ".join(check.detail for check in failed), tuple(checks))
-    return Verdict(True, _praise(evaluation, settings), tuple(checks))
+        return Verdict("keep", "; ".join(check.detail for check in failed), tuple(checks))
+    return Verdict("promote", _praise(evaluation, settings), tuple(checks))
 
 
 def _limits(evaluation: Evaluation, settings: GateSettings) -> list[Check]:

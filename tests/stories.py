@@ -93,7 +93,7 @@ def kept() -> Story:
         search=None,
         decision=Decision(False, "tuning.when is never; the champion's settings are used"),
         verdict=Verdict(
-            False, reason, (Check("not worse than the champion", False, reason), Check("floor of roc_auc", True, "0.99 is at least 0.8"))
+            "keep", reason, (Check("not worse than the champion", False, reason), Check("floor of roc_auc", True, "0.99 is at least 0.8"))
         ),
     )
 
@@ -187,7 +187,9 @@ def _trained(task: Any) -> Story:
     challenger, champion = (score(DEFAULTS[task], truth, prediction) for prediction in predictions)
     metric = DEFAULTS[task][0]
     note = f"{metric} {challenger[metric]:.4f} against {champion[metric]:.4f}, within the margin"
-    story_verdict = Verdict(True, note, (Check("not worse than the champion", True, note), Check(f"floor of {metric}", True, "none set")))
+    story_verdict = Verdict(
+        "promote", note, (Check("not worse than the champion", True, note), Check(f"floor of {metric}", True, "none set"))
+    )
     search = _search(metric)
     result = Result(
         "promoted",

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from tasks.comparisons.blocks import block_rows
 from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.executors.executor import Executor, Workload
 from tasks.models.blend import Blend
@@ -22,7 +23,6 @@ from tasks.settings import TuningSettings
 from tasks.spaces import walk
 from tasks.targets import encode, queries
 from tasks.trials.blending import mix
-from tasks.trials.blocks import block_rows
 from tasks.trials.choice import choose
 from tasks.trials.memory import Start
 from tasks.trials.noise import count_rows

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sklearn.metrics import ndcg_score
 
 from tasks.checks.labels import read_target
+from tasks.comparisons.blocks import block_rows
 from tasks.errors import DataRejected
 from tasks.evaluation import evaluate_model
 from tasks.executors.executor import Job, Workload
@@ -26,7 +27,6 @@ from tasks.settings import FeatureSettings, SplitSettings, TableSettings, Valida
 from tasks.splitting import sides, split_table
 from tasks.targets import queries
 from tasks.training import train_model
-from tasks.trials.blocks import block_rows
 from tasks.validation import validate_table
 from tests.ranked import START, searches
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.comparisons.blocks import MOST, SLICES, block_rows
 from tasks.records import Columns, Fold, Table, Target
-from tasks.trials.blocks import MOST, SLICES, block_rows
 from tests.small import START
 
 

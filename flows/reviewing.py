@@ -1,0 +1,9 @@
+"""`evertune history | promote | reject | rollback`: reviewing the versions of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def add_commands(commands: Any) -> None:
+    """Add these commands to the parser; each sets `command` to a function from the parsed options to an exit code."""

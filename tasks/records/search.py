@@ -31,6 +31,10 @@ class Champion:
     """The whole recipe it was trained with, as `tasks.models.recipes.Recipe.to_json` wrote it."""
     live: bool = True
     """Whether the alias points at it; a replay of an earlier date starts from an older version."""
+    anchor: str = ""
+    """The last version up to this one that was clearly better than the one before it (itself, perhaps): what a slow slide is measured from."""
+    digest: str = ""
+    """Of the model's files, as they were when it was registered; empty for a version that was registered without."""
 
 
 @dataclass(frozen=True)

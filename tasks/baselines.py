@@ -1,0 +1,1 @@
+"""Baselines: what earlier retrains left for later ones to compare with."""

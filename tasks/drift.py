@@ -1,0 +1,1 @@
+"""Stage: how the data moved since the champion was trained."""

@@ -1,0 +1,1 @@
+"""Stage: why the score moved."""

@@ -28,7 +28,9 @@ from tasks.records import (
     Target,
     Trial,
     Verdict,
+    Wear,
 )
+from tests.judgements import MARGIN, REWRITING, attribution_of, drift_of, dropped_rows, golden, judged, past_scores
 from tests.searches import make_memory, make_search
 
 AS_OF = "2013-10-01T00:00:00+00:00"
@@ -63,9 +65,12 @@ def first(task: str = "binary") -> Story:
     """Promoted with no champion before it."""
     story = _trained(task)
     assert story.evaluation is not None
-    evaluation = replace(story.evaluation, champion={}, champion_prediction=None, compared_with="nobody", note="")
-    metric = {**story.result.metric, "champion": None}
-    return replace(story, champion=None, evaluation=evaluation, result=replace(story.result, version="1", metric=metric))
+    evaluation = judged(replace(story.evaluation, champion={}, champion_prediction=None, compared_with="nobody", note=""))
+    reason = "the first version; it passed every absolute condition"
+    result = replace(story.result, version="1", reason=reason, metric={**story.result.metric, "champion": None})
+    told: dict[str, Any] = {"drift": None, "rewriting": None, "attribution": None, "wear": Wear(0, 10), "past": (), "undo": ""}
+    checks = (Check("roc_auc floor", True, "roc_auc 0.9878 reaches its floor 0.8000"),)
+    return replace(story, champion=None, evaluation=evaluation, result=result, verdict=Verdict("promote", reason, checks), **told)
 
 
 def kept() -> Story:
@@ -79,8 +84,16 @@ def kept() -> Story:
         prediction=story.evaluation.champion_prediction,
         champion_prediction=story.evaluation.prediction,
     )
+    evaluation = replace(judged(evaluation), golden=golden(failing=2))
     now, before = evaluation.challenger["log_loss"], evaluation.champion["log_loss"]
-    reason = f"log_loss {now:.4f} is worse than the champion's {before:.4f} by more than the margin of 1 %"
+    worse = f"log_loss {now:.4f} is worse than the champion's {before:.4f} by more than the margin of 1 %"
+    reason = f"{worse}; 2 of 5 golden rows are answered wrongly"
+    checks = (
+        Check("champion", False, worse),
+        Check("golden rows", False, "2 of 5 golden rows are answered wrongly: row 1 (malignant, answered benign)"),
+        Check("slide", False, "the rows cannot tell whether it is worse than the settings of v1", unsure=True),
+        Check("roc_auc floor", True, "roc_auc 0.9887 reaches its floor 0.8000"),
+    )
     metric = {"name": "log_loss", "challenger": now, "champion": before}
     seconds = {"load": 0.42, "validate": 1.31, "split": 0.02, "train": 0.9, "evaluate": 0.3, "judge": 0.01, "total": 9.4}
     result = replace(
@@ -92,9 +105,48 @@ def kept() -> Story:
         evaluation=evaluation,
         search=None,
         decision=Decision(False, "tuning.when is never; the champion's settings are used"),
-        verdict=Verdict(
-            "keep", reason, (Check("not worse than the champion", False, reason), Check("floor of roc_auc", True, "0.99 is at least 0.8"))
-        ),
+        verdict=Verdict("keep", reason, checks, MARGIN * before),
+        attribution=attribution_of(evaluation),
+        undo="",
+    )
+
+
+def asked() -> Story:
+    """The rows cannot tell: a candidate is registered, and a person decides. The test window is worn, rows and days have moved."""
+    story = _trained("regression")
+    assert story.evaluation is not None
+    assert story.evaluation.interval is not None
+    now, before = story.evaluation.challenger["rmse"], story.evaluation.champion["rmse"]
+    low, high = story.evaluation.interval.low, story.evaluation.interval.high
+    reason = f"rmse {now:.2f} against the champion's {before:.2f}: between {-low:.2f} better and {high:.2f} worse, the margin is 0.58"
+    checks = (
+        Check("champion", False, reason, unsure=True),
+        Check("r2 floor", True, "r2 0.4481 reaches its floor 0.4000"),
+        Check("golden rows", True, "all 5 golden rows are answered rightly"),
+    )
+    result = replace(story.result, verdict="ask", reason=reason, version="4")
+    return replace(story, result=result, verdict=Verdict("ask", reason, checks, MARGIN * before), wear=Wear(12, 10), undo="")
+
+
+def forbidden() -> Story:
+    """Better than the champion, and yet not live: policies left rows out and forbid a promotion."""
+    story = _trained("binary")
+    assert story.table is not None
+    reason = "mean area between 140 and 2,500: 2 of 569 rows break it, and its policy is forbid"
+    broken = Finding(
+        "expect_column_values_to_be_between", "mean area", "warning", False, "140 to 2,500", "143.5 to 2,501", 2, ("2,501",), 0.01, "forbid"
+    )
+    left_out = replace(broken, column="mean radius", expected="5 to 28", observed="6.98 to 29.4", failed_rows=14, policy="drop")
+    findings = (broken, left_out, *FINDINGS[1:])
+    table = replace(story.table, findings=findings, dropped=dropped_rows(), forbids=(reason,))
+    checks = (Check("data", False, reason), *(story.verdict.checks if story.verdict else ()))
+    return replace(
+        story,
+        table=table,
+        findings=findings,
+        result=replace(story.result, verdict="kept", reason=reason, version=None),
+        verdict=Verdict("keep", reason, checks, story.verdict.margin if story.verdict else None),
+        undo="",
     )
 
 
@@ -173,6 +225,8 @@ EVERY = {
     "searched": searched,
     "families": lambda: searched(40, families=2),
     "kept": kept,
+    "asked": asked,
+    "forbidden": forbidden,
     "unchanged": unchanged,
     "data_rejected": data_rejected,
     "failed": failed,
@@ -186,9 +240,12 @@ def _trained(task: Any) -> Story:
     train, test = rows[rows % 3 > 0], rows[rows % 3 == 0]
     challenger, champion = (score(DEFAULTS[task], truth, prediction) for prediction in predictions)
     metric = DEFAULTS[task][0]
-    note = f"{metric} {challenger[metric]:.4f} against {champion[metric]:.4f}, within the margin"
+    note = f"{metric} {challenger[metric]:.4f} against the champion's {champion[metric]:.4f} on {len(test)} rows"
+    evaluation = judged(Evaluation(metric, challenger, champion, len(test), "champion", "", truth, *predictions))
+    unsure = task == "regression"  # its challenger is behind by more than the margin, and the rows cannot tell
+    compared = Check("champion", not unsure, note + (" (gate.unsure is promote)" if unsure else ""), unsure)
     story_verdict = Verdict(
-        "promote", note, (Check("not worse than the champion", True, note), Check(f"floor of {metric}", True, "none set"))
+        "promote", note, (compared, Check("leakage", True, "no column looks as if it were known only later")), MARGIN * champion[metric]
     )
     search = _search(metric)
     result = Result(
@@ -223,13 +280,19 @@ def _trained(task: Any) -> Story:
         ),
         Decision(True, "tuning.when is always"),
         search,
-        Evaluation(metric, challenger, champion, len(test), "champion", "", truth, *predictions),
+        evaluation,
         story_verdict,
         Champion("tumours", "3", "models:/tumours/3", "f" * 32, None, "c", "d", "s", "lightgbm", BEFORE, {"family": "lightgbm"}),
         "lightgbm",
         importance,
         FINDINGS,
         "by hand",
+        undo="evertune rollback tumours",
+        drift=drift_of(frame),
+        rewriting=REWRITING,
+        attribution=attribution_of(evaluation),
+        wear=Wear(3, 10),
+        past=past_scores(metric, champion[metric]),
     )
 
 

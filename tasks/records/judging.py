@@ -155,6 +155,8 @@ class Verdict:
     answer: Answer
     reason: str
     checks: tuple[Check, ...] = ()
+    margin: float | None = None
+    """How much worse than its rival the challenger may be, in the main metric's units (0 where it must be better); None without a rival."""
 
     @property
     def passed(self) -> bool:

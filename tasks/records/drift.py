@@ -43,7 +43,9 @@ class DriftReport:
     columns: tuple[ColumnDrift, ...] = ()
     target: ColumnDrift | None = None
     note: str = ""
-    """Why nothing could be compared, where that is so."""
+    """Why nothing could be compared, where that is so; else what to know of the rows."""
+    carried: bool = False
+    """Whether it is compared with rows that an earlier champion was trained on, not the one that is live."""
 
     @property
     def drifted(self) -> tuple[ColumnDrift, ...]:

@@ -3,7 +3,7 @@
 Settings that belong to a part (a data source, a model family) live with the part; here are the rest.
 """
 
-from tasks.settings.data import Expectation, LeakageSettings, TableSettings, TimeSettings, ValidationSettings
+from tasks.settings.data import DriftSettings, Expectation, LeakageSettings, TableSettings, TimeSettings, ValidationSettings
 from tasks.settings.judging import GateSettings, RegistrySettings
 from tasks.settings.training import DatePart, FeatureSettings, SplitSettings, WeightSettings
 from tasks.settings.tuning import AutoSettings, Count, MemorySettings, Minutes, TuningSettings

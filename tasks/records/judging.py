@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -16,8 +17,10 @@ Answer = Literal["promote", "keep", "ask"]
 class Interval:
     """How much worse the challenger is than its rival: the difference of their losses, in the metric's units, below 0 where it is better.
 
-    `low` and `high` hold the true difference with the probability `confidence` (two-sided). All but `difference` are NaN
-    where the rows say nothing of noise, and every comparison with them is then False.
+    Either end stands for itself: the true difference is below `high` with the probability `confidence`, and above `low`
+    with the same one, so it is between both with 2 * confidence - 1 (0.9 for 0.95). One end is what a gate asks for: is it
+    worse by too much? All but `difference`, `confidence` and `blocks` are NaN where the rows say nothing of noise, and
+    every comparison with them is then False.
     """
 
     difference: float
@@ -27,6 +30,10 @@ class Interval:
     confidence: float
     blocks: int
     """Blocks of rows (days) that were drawn again."""
+    freedom: float = math.nan
+    """Student's degrees of freedom: one less than there are blocks, and fewer the more their sizes differ."""
+    lean: float = 0.0
+    """Skewness of the drawn differences: above 0 where few blocks are much worse than most, and `high` lies further off."""
 
 
 @dataclass(frozen=True)

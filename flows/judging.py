@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from configs.schema import RetrainConfig
-from tasks.comparisons.blocks import block_rows
 from tasks.comparisons.intervals import paired_interval
 from tasks.errors import EvertuneError, TrainingFailed
 from tasks.evaluation import Rival
@@ -17,7 +16,7 @@ from tasks.explaining import Change, Fit, explain_change, find_change, nothing_t
 from tasks.features import build_features
 from tasks.models.model import Fitted, Fitting
 from tasks.models.recipes import Recipe, read_recipe
-from tasks.records import Attribution, Champion, Evaluation, Floats, Fold, Rows, Slide, Split, Table
+from tasks.records import Attribution, Champion, Evaluation, Floats, Rows, Slide, Split, Table
 from tasks.registry import champion_predictor
 from tasks.targets import queries
 from tasks.training import train_model, train_stand_in
@@ -63,10 +62,12 @@ def measure_slide(
         return None
     frame, metric = table.frame.iloc[split.test], fitting.metric
     query = queries(table.columns, frame)
+    assert evaluation.blocks is not None
     try:
         theirs = np.asarray(_refit(anchor, table, split, fitting).predict(frame), dtype=np.float64)
-        blocks = evaluation.blocks if evaluation.blocks is not None else block_rows(table, Fold(split.train, split.test))
-        interval = paired_interval(evaluation.truth, evaluation.prediction, theirs, metric, blocks, config.gate.confidence, query)
+        interval = paired_interval(
+            evaluation.truth, evaluation.prediction, theirs, metric, evaluation.blocks, config.gate.confidence, query
+        )
     except Exception as error:  # a library's own error, of whatever class it chose: what is old may fail in any way
         log.warning("a slow slide since v%s cannot be ruled out: %s: %s", anchor.version, type(error).__name__, error, exc_info=error)
         return None

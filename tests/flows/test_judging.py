@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import replace
 from typing import Any
@@ -94,15 +95,24 @@ def test_a_slide_is_measured_against_the_anchors_settings_on_the_challengers_row
 
 
 def test_many_small_losses_are_seen_from_the_anchor_though_none_is_seen_from_the_champion() -> None:
-    """Each version learns a little less than the one before it; the last one against its own champion loses nothing to speak of."""
-    rounds = [40, 30, 22, 16, 12]
-    last, before, first = recipe(rounds[-1]), recipe(rounds[-2]), recipe(rounds[0])
-    evaluation = scored(last, before, "stand-in")
-    found = slide(champion("5", settings=before), champion("1", settings=first), evaluation)
+    """Each version learns a little less than the one before it; all but the first keep the first as their anchor."""
+    recipes = [recipe(rounds) for rounds in (40, 30, 22, 16, 12)]
+    current, anchor, steps = champion("1", settings=recipes[0], anchor="1"), champion("1", settings=recipes[0]), []
+    for number, (before, now) in enumerate(itertools.pairwise(recipes), start=2):
+        evaluation = scored(now, before, "stand-in")
+        assert evaluation.blocks is not None
+        last = paired_interval(
+            evaluation.truth, evaluation.prediction, predicted(before), METRICS["log_loss"], evaluation.blocks, config().gate.confidence
+        )
+        steps.append(last.difference)
+        found = slide(current, anchor, replace(evaluation, interval=last))
+        follower = next_anchor(current, replace(evaluation, interval=last), str(number))
+        current = champion(str(number), settings=now, anchor=follower)
+    assert current.anchor == "1"
     assert found is not None
-    small = evaluation.challenger["log_loss"] - evaluation.champion["log_loss"]
     assert found.interval.low > 0
-    assert found.interval.difference > 2.5 * small
+    assert found.interval.difference == pytest.approx(sum(steps))
+    assert found.interval.difference > 2.5 * steps[-1]
 
 
 def test_the_gates_confidence_is_the_slides() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
+from tasks.records import Report, Result, Search
+from tasks.reports.iterations import say_search, trial_lines
 from tasks.stage import inside_flow
+from tasks.wording import clean
 
 
-def publish_table(key: str, rows: list[dict[str, Any]], description: str) -> None:
-    """A table of flat rows; `key` is of lower-case letters, digits and dashes."""
+def publish_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:
+    """A table of flat rows; `key` is of lower-case letters, digits and dashes. What the page could not show becomes text or nothing."""
     if inside_flow():
         from prefect.artifacts import create_table_artifact
 
-        create_table_artifact(rows, key=key, description=description)
+        create_table_artifact([{name: plain_value(value) for name, value in row.items()} for row in rows], key=key, description=description)
 
 
 def publish_markdown(key: str, text: str, description: str) -> None:
@@ -23,12 +28,34 @@ def publish_markdown(key: str, text: str, description: str) -> None:
         create_markdown_artifact(text, key=key, description=description)
 
 
-def publish_link(key: str, url: str, text: str) -> None:
+def publish_link(key: str, url: str, text: str, description: str = "") -> None:
     """A link to somewhere else."""
     if inside_flow():
         from prefect.artifacts import create_link_artifact
 
-        create_link_artifact(url, link_text=text, key=key)
+        create_link_artifact(url, link_text=text, key=key, description=description or None)
+
+
+def publish_report(report: Report, result: Result) -> None:
+    """The whole page, with the verdict and its reason in the list of artifacts."""
+    publish_markdown("report", report.markdown, clean(f"{result.verdict.replace('_', ' ').capitalize()}: {result.reason}"))
+
+
+def publish_trials(search: Search) -> None:
+    """Every trial of a search, the best first; nothing where there was none."""
+    if search.trials:
+        publish_table("trials", trial_lines(search), say_search(search))
+
+
+def plain_value(value: Any) -> Any:
+    """Text, a number, a truth value or None: numpy's own types fail on the way, and one infinity leaves the whole page empty."""
+    if hasattr(value, "item"):  # a number of numpy's
+        value = value.item()
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return clean(value)
 
 
 class ProgressArtifact:

@@ -26,9 +26,11 @@ from tasks.records import (
     SliceScore,
     Slide,
 )
+from tasks.wording import say_count
 
 BLOCKS = 20
-CONFIDENCE = 0.9
+CONFIDENCE = 0.95
+"""At either end."""
 MARGIN = 0.01
 TOO_FEW = 20
 CLINICS = ("North", "South", "Harbour & Dock <east>", "Hill")
@@ -67,7 +69,7 @@ def interval_of(evaluation: Evaluation, chosen: Any) -> Interval:
     present = np.unique(blocks[chosen])
     without = np.array([worse_by(chosen & (blocks != block)) for block in present])
     error = math.sqrt((len(present) - 1) / len(present) * ((without - without.mean()) ** 2).sum())
-    difference, reach = worse_by(chosen), NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * error
+    difference, reach = worse_by(chosen), NormalDist().inv_cdf(CONFIDENCE) * error
     return Interval(difference, difference - reach, difference + reach, error, CONFIDENCE, len(present))
 
 
@@ -86,7 +88,7 @@ def _slices(evaluation: Evaluation) -> tuple[SliceScore, ...]:
         now = metric.of(evaluation.truth[chosen], evaluation.prediction[chosen])
         rival = evaluation.champion_prediction
         before = None if rival is None else metric.of(evaluation.truth[chosen], rival[chosen])
-        note = f"{rows} rows are fewer than gate.slice_min_rows" if few else ""
+        note = f"{say_count(rows, 'row')}, fewer than gate.slice_min_rows" if few else ""
         interval = None if few or rival is None else interval_of(evaluation, chosen)
         found.append(SliceScore("clinic", name or "missing", rows, now, before, interval, note))
     return tuple(found)
@@ -110,11 +112,13 @@ def golden(failing: int = 0) -> tuple[GoldenRow, ...]:
     )
 
 
-def attribution_of(evaluation: Evaluation) -> Attribution:
-    """A third of the way by new data with old settings, half of it by new settings with old data."""
+def attribution_of(evaluation: Evaluation, same_settings: bool = False) -> Attribution:
+    """A third of the way by new data with old settings, half of it by new settings with old data; all of it by data with the same ones."""
     assert evaluation.interval is not None
     loss = METRICS[evaluation.metric].loss
     old, new = loss(evaluation.champion[evaluation.metric]), loss(evaluation.challenger[evaluation.metric])
+    if same_settings:
+        return Attribution(old, new, old, new, new - old, 0.0, evaluation.interval.standard_error)
     data_alone, settings_alone = old - (new - old) / 3, old + (new - old) / 2
     data, settings = ((data_alone - old) + (new - settings_alone)) / 2, ((settings_alone - old) + (new - data_alone)) / 2
     return Attribution(old, data_alone, settings_alone, new, data, settings, evaluation.interval.standard_error)
@@ -170,4 +174,5 @@ def dropped_rows(count: int = 14) -> pd.DataFrame:
     """Rows that two policies left out, why first."""
     rows = np.arange(count)
     why = ["mean radius between 5 and 28" if row % 3 else "clinic is in the set <North, South>" for row in rows]
-    return pd.DataFrame({"why": why, "patient": 4_000 + 17 * rows, "mean radius": 28.1 + rows / 10, "clinic": ["Hill"] * count})
+    left_out = {"why": why, "patient": 4_000 + 17 * rows, "mean radius": 28.1 + rows / 10, "clinic": ["Hill"] * count}
+    return pd.DataFrame(left_out, pd.Index(7 + 31 * rows, name="row"))

@@ -106,7 +106,7 @@ def kept() -> Story:
         search=None,
         decision=Decision(False, "tuning.when is never; the champion's settings are used"),
         verdict=Verdict("keep", reason, checks, MARGIN * before),
-        attribution=attribution_of(evaluation),
+        attribution=attribution_of(evaluation, same_settings=True),
         undo="",
     )
 
@@ -163,6 +163,19 @@ def searched(count: int = 60, **search: Any) -> Story:
         result=replace(story.result, hyperparameters=chosen.hyperparameters, trials=found.counts),
         earlier=tuple(make_memory(f"2013-{month:02d}-01", 30 + month, month % 2, lambda_l2=0.0011) for month in (7, 8, 9)),
     )
+
+
+def blended() -> Story:
+    """Promoted with a blend of five models: forty settings."""
+    story = searched()
+    assert story.search is not None
+    members = [trial.hyperparameters for trial in story.search.trials if trial.state == "finished"][:5]
+    settings = {f"{place}.{name}": value for place, member in enumerate(members, 1) for name, value in member.items() if "." not in name}
+    assert story.search.chosen is not None
+    chosen = replace(story.search.chosen, choices={"features.rare": 20, "use.weather": True})
+    choice = "a blend of 5 trials is better than any of them"
+    search = replace(story.search, chosen=chosen, choice=choice)
+    return replace(story, family="blend", search=search, result=replace(story.result, hyperparameters=settings))
 
 
 def unchanged() -> Story:
@@ -224,6 +237,7 @@ EVERY = {
     "first": first,
     "searched": searched,
     "families": lambda: searched(40, families=2),
+    "blended": blended,
     "kept": kept,
     "asked": asked,
     "forbidden": forbidden,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tasks.metrics import METRICS
+from tasks.metrics import METRICS, Metric
 from tasks.records import Floats, Search, Trial
 from tasks.settings import Scalar
 
@@ -64,9 +64,17 @@ def as_number(value: object) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
+def known_metric(name: str) -> Metric | None:
+    """The metric of that name, `ndcg_at_3` and the like too; None for one that is not known, which then has no direction."""
+    try:
+        return METRICS[name]
+    except KeyError:
+        return None
+
+
 def loss(search: Search, trial: Trial) -> float:
     """A trial's value turned so that less is better; infinite for one without a value."""
-    metric = METRICS.get(search.metric)
+    metric = known_metric(search.metric)
     known = trial.value is not None and math.isfinite(trial.value)
     value = trial.value if known and trial.value is not None else math.inf
     return metric.loss(value) if metric is not None and known else value

@@ -8,7 +8,8 @@ import math
 from typing import Any
 
 from tasks.records import Search, Trial
-from tasks.reports.dimensions import loss, settings_of
+from tasks.reports.dimensions import loss, ranked, settings_of, shown
+from tasks.wording import say_count, say_duration, say_number
 
 Line = dict[str, Any]
 
@@ -27,6 +28,25 @@ def trial_rows(search: Search) -> list[Line]:
         settings = _all_settings(trial)
         row |= {f"param.{name}" if name in columns else name: settings.get(name) for name in names}
     return rows
+
+
+def trial_lines(search: Search) -> list[Line]:
+    """The same for a person, a few columns wide: finished trials first, the best on top, a trial's settings in one cell."""
+    first = ranked(search)
+    numbers = {trial.number for trial in first}
+    rest = sorted((trial for trial in search.trials if trial.number not in numbers), key=lambda trial: (trial.state, trial.number))
+    families, failed = len({trial.family for trial in search.trials}) > 1, search.count("failed")
+    return [_line(search, trial, families, failed > 0) for trial in (*first, *rest)]
+
+
+def say_search(search: Search) -> str:
+    """`60 trials (40 finished, 16 pruned, 4 failed) in 20 s; chosen: trial 54 with log_loss 0.4502`."""
+    counts = ", ".join(f"{count} {state}" for state, count in search.counts.items() if count)
+    tried = f"{say_count(len(search.trials), 'trial')} ({counts or 'none'}) in {say_duration(search.seconds)}"
+    trained = shown(search)
+    if trained is None or trained.value is None:
+        return tried
+    return f"{tried}; chosen: trial {trained.number} with {search.metric} {say_number(trained.value, zeros=True)}"
 
 
 def to_csv(rows: list[Line]) -> str:
@@ -84,6 +104,27 @@ def _row(search: Search, trial: Trial, folds: int) -> Line:
         "peak_mb": round(max((score.peak_mb for score in trial.scores), default=0.0), 1),
         "error": trial.error,
     }
+
+
+def _line(search: Search, trial: Trial, families: bool, failed: bool) -> Line:
+    folds = [say_number(value, zeros=True) for value in trial.fold_values]
+    return {
+        "trial": trial.number,
+        search.metric: _rounded(trial.value),
+        "marked": marks(search, trial),
+        "state": trial.state,
+        "folds": ", ".join(folds),
+        **({"family": trial.family} if families else {}),
+        "from": trial.origin,
+        "seconds": round(trial.seconds, 2),
+        **({"error": trial.error} if failed else {}),
+        "settings": ", ".join(f"{name} {say_number(value)}" for name, value in _all_settings(trial).items()),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    """Six significant digits are more than two trials can be told apart by."""
+    return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 
 
 def _all_settings(trial: Trial) -> Line:

@@ -10,6 +10,8 @@ from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tasks.records import Finding, Report, Story, Suspect, Trial
@@ -36,6 +38,9 @@ KEPT = {
     "state",
     "severity",
     "task",
+    "kind",
+    "answer",
+    "policy",
     "compared_with",
     "metric",
     "features",
@@ -71,7 +76,7 @@ def test_the_page_needs_nothing_but_itself(name: str) -> None:
 
 def test_the_plots_come_with_the_report_and_stand_on_the_page() -> None:
     report = write("promoted")
-    assert list(report.plots) == ["search_history", "roc", "precision_recall", "calibration", "importance"]
+    assert {"search_history", "roc", "precision_recall", "calibration", "importance"} <= set(report.plots)
     assert all(svg in report.html for svg in report.plots.values())
     assert "<svg" not in report.markdown
 
@@ -124,6 +129,10 @@ def poisoned(value: Any, poison: Callable[[str], str], name: str = "") -> Any:
         return tuple(poisoned(item, poison) for item in value)
     if isinstance(value, dict):
         return {poison(key) if isinstance(key, str) else key: poisoned(item, poison) for key, item in value.items()}
+    if isinstance(value, pd.DataFrame):
+        rows = [[poison(item) if isinstance(item, str) else item for item in row] for row in value.to_numpy(dtype=object)]
+        names = pd.Index([poison(name) for name in value.columns], dtype=object)
+        return pd.DataFrame(np.array(rows, dtype=object), value.index, names, dtype=object)
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{item.name: poisoned(getattr(value, item.name), poison, item.name) for item in fields(value)})
     return value
@@ -141,7 +150,7 @@ def shape(page: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("name", ["promoted", "multiclass", "families", "kept", "data_rejected", "failed"])
+@pytest.mark.parametrize("name", ["promoted", "families", "blended", "kept", "asked", "forbidden", "data_rejected", "failed"])
 def test_hostile_text_adds_no_element_and_no_attribute(name: str, text: str) -> None:
     story = suspected(stories.EVERY[name]())
     hostile = render(poisoned(story, lambda value: value + text), {})

@@ -7,20 +7,26 @@ from collections.abc import Callable
 from tasks.records import Story
 from tasks.reports.chapters.cost import tell_cost
 from tasks.reports.chapters.data import tell_data
+from tasks.reports.chapters.drift import tell_drift
 from tasks.reports.chapters.gate import tell_gate
+from tasks.reports.chapters.movement import tell_movement
 from tasks.reports.chapters.page import Chapter, Page
 from tasks.reports.chapters.pointers import tell_pointers, tell_undo
 from tasks.reports.chapters.retrains import tell_retrains
 from tasks.reports.chapters.scores import tell_scores
+from tasks.reports.chapters.service import tell_service
 from tasks.reports.chapters.tuning import tell_tuning
-from tasks.reports.chapters.verdict import tell_alerts, tell_as_of, tell_banner, tell_facts, tell_figures
+from tasks.reports.chapters.verdict import tell_alerts, tell_as_of, tell_banner, tell_comparison, tell_facts, tell_figures
 
 CHAPTERS: tuple[Callable[[Story], Chapter | None], ...] = (
-    tell_tuning,
-    tell_retrains,
-    tell_data,
-    tell_scores,
     tell_gate,
+    tell_scores,
+    tell_movement,
+    tell_service,
+    tell_tuning,
+    tell_data,
+    tell_drift,
+    tell_retrains,
     tell_cost,
     tell_undo,
     tell_pointers,
@@ -37,6 +43,7 @@ def compose_page(story: Story) -> Page:
         banner=tell_banner(story),
         facts=tell_facts(story),
         figures=tell_figures(story),
+        comparison=tell_comparison(story),
         alerts=tell_alerts(story),
         chapters=chapters,
         config=story.config,

@@ -5,7 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Tone = Literal["plain", "good", "bad", "warn", "quiet"]
+Tone = Literal["plain", "good", "bad", "warn", "quiet", "ask"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """An interval on a line from better (left) to worse (right); every place is from 0 to 1.
+
+    `zero` is where both are alike and `margin` how much worse is allowed; `words` are for those who do not see it.
+    """
+
+    low: float
+    middle: float
+    high: float
+    zero: float
+    words: str
+    margin: float | None = None
+    tone: Tone = "plain"
 
 
 @dataclass(frozen=True)
@@ -31,12 +47,16 @@ Row = tuple[Cell, ...]
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: headings above rows of as many cells. A `folded` one is shown on demand, under its `title`."""
+    """A table: headings above rows of as many cells. A `folded` one is shown on demand, under its `title`.
+
+    `brief` is a line that says the same in Markdown, where a long table is in the way even when it is folded.
+    """
 
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
     title: str = ""
     folded: bool = False
+    brief: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,12 +71,30 @@ class Figure:
 
 @dataclass(frozen=True)
 class Banner:
-    """The verdict: a word, what it means for the model that is live, and the reason."""
+    """The verdict: a word, what it means for the model that is live, the reason, and what a person can do: (what, command)."""
 
     word: str
     meaning: str
     reason: str
     tone: Tone
+    commands: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What nobody may overlook: bad where it stands against the model, warn where it weakens what the page says."""
+
+    text: str
+    tone: Tone = "bad"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The main metric against its rival's, in words and, where the rows tell something of noise, drawn; `key` names what is marked."""
+
+    words: str
+    span: Span | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +118,8 @@ class Page:
     banner: Banner
     facts: tuple[tuple[str, str], ...]
     figures: tuple[Figure, ...]
-    alerts: tuple[str, ...]
+    comparison: Comparison | None
+    alerts: tuple[Alert, ...]
     chapters: tuple[Chapter, ...]
     config: str
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tasks.records import Story
 from tasks.reports.chapters.page import Cell, Chapter, Grid, Row
+from tasks.reports.chapters.verdict import find_undo
 
 
 def tell_undo(story: Story) -> Chapter | None:
@@ -11,14 +12,13 @@ def tell_undo(story: Story) -> Chapter | None:
     result, champion = story.result, story.champion
     if result.verdict != "promoted":
         return None
-    back = (
-        f"point the alias champion back at version {champion.version}"
-        if champion
-        else "take the alias champion away: no earlier version is there"
-    )
-    sentence = f"On the page of the model {result.model} in MLflow, {back}. The new version stays in the registry."
-    command = (story.undo,) if story.undo else ()
-    return Chapter("How to undo", (f"{sentence} Or:" if command else sentence,), command)
+    if champion is None:
+        sentence = (
+            f"No earlier version is there to go back to: take the alias champion away on the page of the model {result.model} in MLflow."
+        )
+        return Chapter("How to undo", (sentence,))
+    sentence = f"This makes version {champion.version} the champion again; the new version stays in the registry."
+    return Chapter("How to undo", (sentence,), (find_undo(story),))
 
 
 def tell_pointers(story: Story) -> Chapter | None:

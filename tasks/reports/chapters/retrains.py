@@ -1,27 +1,55 @@
-"""Chapter: what this search and those of earlier retrains have in common."""
+"""Chapter: the verdicts and scores of earlier retrains, and what this search and theirs have in common."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from tasks.records import Story
-from tasks.reports.chapters.page import Cell, Chapter, Grid, Row, name_some
+from tasks.records import PastScore, Story
+from tasks.reports.chapters.page import Cell, Chapter, Grid, Row, Tone, name_some
 from tasks.reports.history import AtEdge, PastSearch, memory_wins, never_mattered, often_at_edge, past_of, read_past, share_until_best
 from tasks.wording import NOTHING, say_count, say_duration, say_moment, say_number, say_share
 
 MOST = 8
+PLOTS = ("score_history",)
+TONES: dict[str, Tone] = {"promoted": "good", "ask": "warn", "data_rejected": "bad", "failed": "bad"}
+UNLIKE = "Scores of different retrains are of different rows: they do not say which model or setting is better."
 
 
 def tell_retrains(story: Story) -> Chapter | None:
-    """The last eight retrains' searches; nothing where there are not two."""
+    """The last eight retrains; nothing where there is no earlier one. Their searches are compared where there are two."""
     past = [one for content in story.earlier if (one := read_past(content)) is not None]
     if story.search is not None:
         past.append(past_of(story.search, story.result.as_of))
-    past = past[-MOST:]
-    if len(past) < 2:
+    past = past[-MOST:] if len(past) > 1 else []
+    if not past and not story.past:
         return None
-    grids = (_table(past), _at_edges(past))
-    return Chapter("Across retrains", tuple(_sentences(past)), grids=tuple(grid for grid in grids if grid is not None))
+    grids = (_verdicts(story), _table(past), _at_edges(past))
+    sentences = (*(_sentences(past) if past else ()), UNLIKE)
+    return Chapter("Across retrains", sentences, grids=tuple(grid for grid in grids if grid is not None), plots=PLOTS)
+
+
+def _verdicts(story: Story) -> Grid | None:
+    """What came of each retrain, this one on top."""
+    if not story.past:
+        return None
+    evaluation, result = story.evaluation, story.result
+    name = evaluation.metric if evaluation is not None else story.past[-1].metric
+    now, before = (evaluation.challenger.get(name), evaluation.champion.get(name)) if evaluation else (None, None)
+    version = result.version if result.verdict in ("promoted", "ask") else None
+    this = PastScore(result.as_of, result.verdict, version, name, now, before)
+    rows = tuple(_verdict(one, name) for one in (this, *reversed(story.past[-MOST + 1 :])))
+    return Grid(("As of", "Verdict", "Version", name, "Champion"), rows, "Verdicts")
+
+
+def _verdict(one: PastScore, name: str) -> Row:
+    other = "" if one.metric == name else one.metric
+    return (
+        Cell(_say_date(one.as_of)),
+        Cell(one.verdict.replace("_", " "), tone=TONES.get(one.verdict, "plain")),
+        Cell(f"v{one.version}" if one.version else NOTHING),
+        Cell(say_number(one.challenger, zeros=True), number=True, note=other if one.challenger is not None else ""),
+        Cell(say_number(one.champion, zeros=True), number=True, tone="quiet"),
+    )
 
 
 def _sentences(past: list[PastSearch]) -> list[str]:
@@ -31,11 +59,12 @@ def _sentences(past: list[PastSearch]) -> list[str]:
         sentences.append(
             f"Never mattered (less than 2 % of the importance each time): {name_some(idle)}; fix them, and the search is shorter."
         )
-    sentences.append("Scores of different retrains are of different rows: they do not say which setting is better.")
     return sentences
 
 
-def _table(past: list[PastSearch]) -> Grid:
+def _table(past: list[PastSearch]) -> Grid | None:
+    if not past:
+        return None
     several = len({one.family for one in past}) > 1
     headings = ("As of", "Trials", "Time", "Time to best", *(("Family",) if several else ()), "Chosen from", "Score")
     return Grid(headings, tuple(_row(one, several) for one in reversed(past)), "Searches")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from tasks.metrics import METRICS
 from tasks.records import Evaluation, Story
+from tasks.reports.chapters.intervals import say_interval
 from tasks.reports.chapters.page import Cell, Chapter, Grid, Row
+from tasks.reports.chapters.slices import tell_slices
 from tasks.reports.chapters.verdict import compare
+from tasks.reports.dimensions import known_metric
 from tasks.wording import NOTHING, end_sentence, say_count, say_difference, say_number
 
-PLOTS = ("roc", "precision_recall", "calibration", "confusion", "classes", "residuals", "residual_distribution", "importance")
+CURVES = ("roc", "precision_recall", "calibration", "confusion", "classes", "residuals", "residual_distribution")
+PLOTS = ("slices", *CURVES, "lift", "thresholds", "importance")
 
 
 def tell_scores(story: Story) -> Chapter | None:
@@ -16,7 +19,9 @@ def tell_scores(story: Story) -> Chapter | None:
     evaluation = story.evaluation
     if evaluation is None:
         return None
-    return Chapter("Scores", (_sentence(story, evaluation),), grids=(_table(evaluation),), plots=PLOTS)
+    sentences = (_sentence(story, evaluation), *_slide(evaluation))
+    grids = (_table(evaluation), tell_slices(evaluation))
+    return Chapter("Scores", sentences, grids=tuple(grid for grid in grids if grid is not None), plots=PLOTS)
 
 
 def _sentence(story: Story, evaluation: Evaluation) -> str:
@@ -27,7 +32,15 @@ def _sentence(story: Story, evaluation: Evaluation) -> str:
         return end_sentence(f"The challenger alone, on {rows} that it was not trained on" + (f"; {note}" if note else ""))
     if evaluation.compared_with == "stand-in":
         return end_sentence(f"The challenger against a stand-in ({rows}): {note or f'the settings of {champion}, refitted'}")
-    return end_sentence(f"The challenger against {note or f'{champion} on rows that neither has seen'} ({rows})")
+    return end_sentence(f"The challenger, this retrain's model, against {note or f'{champion} on rows that neither has seen'} ({rows})")
+
+
+def _slide(evaluation: Evaluation) -> tuple[str, ...]:
+    """Against the last version that was clearly better than the one before it: small losses, each within the margin, add up."""
+    if (slide := evaluation.slide) is None:
+        return ()
+    settings = f"Against the settings of v{slide.version}, the last clear improvement, refitted ({say_number(slide.score, zeros=True)})"
+    return (end_sentence(f"{settings}: {say_interval(slide.interval)}"),)
 
 
 def _table(evaluation: Evaluation) -> Grid:
@@ -57,7 +70,7 @@ def _compared(name: str, evaluation: Evaluation) -> Row:
 
 
 def _name(name: str, evaluation: Evaluation) -> Cell:
-    metric = METRICS.get(name)
+    metric = known_metric(name)
     direction = "" if metric is None else "more is better" if metric.greater_is_better else "less is better"
     return Cell(name, note=direction, strong=name == evaluation.metric)
 

@@ -1,14 +1,15 @@
-"""Chapter: whether the tuning branch ran, why, what it found, and which settings that changed."""
+"""Chapter: whether the tuning branch ran, why, and what it found."""
 
 from __future__ import annotations
 
-from tasks.records import Decision, Hyperparameters, Search, Story, Trial
+from tasks.records import Decision, Search, Story
 from tasks.reports.chapters.page import Cell, Chapter, Grid, Row
+from tasks.reports.chapters.settings import tell_settings
 from tasks.reports.chapters.trials import tell_failures, tell_families, tell_leaders, tell_origins, tell_settings_of_leaders
-from tasks.reports.dimensions import find_dimensions, shown
+from tasks.reports.dimensions import shown
 from tasks.wording import end_sentence, say_count, say_duration, say_number, say_share
 
-PLOTS = ("search_history", "parallel", "parameter_importance", "learning_curves", "slices", "timeline")
+PLOTS = ("search_history", "parallel", "parameter_importance", "learning_curves", "parameter_slices", "timeline")
 MOST_MEMORIES = 12
 
 
@@ -19,10 +20,8 @@ def tell_tuning(story: Story) -> Chapter | None:
         return None
     sentences = [end_sentence(f"{'Ran' if decision.tune else 'Skipped'}: {decision.reason}")]
     sentences += _search_sentences(search) if search is not None else []
-    grids = [_settings(story), _figures(decision)]
-    if search is not None:
-        told = (tell_leaders, tell_settings_of_leaders, tell_families, tell_origins, _memory, tell_failures)
-        grids = [grids[0], *(tell(search) for tell in told), grids[1]]
+    told = (tell_leaders, tell_settings_of_leaders, tell_families, tell_origins, _memory, tell_failures)
+    grids = (*tell_settings(story), *((tell(search) for tell in told) if search is not None else ()), _figures(decision))
     return Chapter("Tuning", tuple(sentences), grids=tuple(grid for grid in grids if grid is not None), plots=PLOTS)
 
 
@@ -70,52 +69,3 @@ def _memory(search: Search) -> Grid | None:
     if len(search.memory) > len(lines):
         rows += ((Cell(f"and {len(search.memory) - len(lines):,} more", tone="quiet"),),)
     return Grid(("",), rows, "What became of the settings of earlier retrains") if rows else None
-
-
-def _settings(story: Story) -> Grid | None:
-    """What was trained with, beside what the champion was trained with when it is of the same family."""
-    trained = shown(story.search) if story.search is not None else None
-    settings = {**story.result.hyperparameters, **(_processing(trained) if trained is not None else {})}
-    if not settings:
-        return None
-    ends = _ends(story.search, trained)
-    if story.champion is None or story.champion.family != story.family:
-        rows: tuple[Row, ...] = tuple((Cell(name, code=True), _now(name, value, ends, False)) for name, value in settings.items())
-        return Grid(("Setting", "Value"), rows, "Settings")
-    compared = compare_settings(settings, story.champion.hyperparameters, ends)
-    return Grid(("Setting", "Now", f"Champion v{story.champion.version}", ""), compared, "Settings")
-
-
-def _processing(trial: Trial) -> Hyperparameters:
-    """What was chosen beside the family's own hyperparameters."""
-    return {name: value for name, value in trial.choices.items() if "." in name}
-
-
-def _ends(search: Search | None, trained: Trial | None) -> dict[str, str]:
-    """Chosen values at an end of their range, in words: a better one may lie beyond it."""
-    if search is None or trained is None:
-        return {}
-    values, found = {**trained.hyperparameters, **trained.choices}, {}
-    for name, dimension in find_dimensions(search, [trained]).items():
-        if edge := dimension.edge(values[name]):
-            found[name] = f"at the {edge} end of {say_number(dimension.low)} to {say_number(dimension.high)}"
-    return found
-
-
-def compare_settings(now: Hyperparameters, before: Hyperparameters, ends: dict[str, str] | None = None) -> tuple[Row, ...]:
-    """A row for each setting of either side, changed ones first; `ends` says which values lie at an end of their range."""
-    names = [*now, *(name for name in before if name not in now)]
-    changed = {name: name not in now or name not in before or now[name] != before[name] for name in names}
-    return tuple(
-        (
-            Cell(name, code=True),
-            _now(name, now.get(name), ends or {}, changed[name]),
-            Cell(say_number(before.get(name)), number=True, tone="quiet"),
-            Cell("changed" if changed[name] else "", tone="quiet"),
-        )
-        for name in sorted(names, key=lambda name: not changed[name])
-    )
-
-
-def _now(name: str, value: object, ends: dict[str, str], strong: bool) -> Cell:
-    return Cell(say_number(value), note=ends.get(name, ""), number=True, strong=strong)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 
-from tasks.metrics import METRICS
-from tasks.records import Story
-from tasks.reports.chapters.page import Banner, Figure, Tone
-from tasks.wording import say_count, say_difference, say_duration, say_moment, say_number, say_share
+from tasks.records import Evaluation, Story, Verdict
+from tasks.reports.chapters.data import say_rewriting
+from tasks.reports.chapters.intervals import Axis, say_interval
+from tasks.reports.chapters.page import Alert, Banner, Comparison, Figure, Tone, name_some
+from tasks.reports.dimensions import known_metric
+from tasks.wording import end_sentence, say_count, say_difference, say_duration, say_moment, say_number, say_share
 
 WORDS: dict[str, tuple[str, Tone]] = {
     "promoted": ("Promoted", "good"),
     "kept": ("Champion kept", "warn"),
+    "ask": ("Undecided", "ask"),
     "unchanged": ("Unchanged", "quiet"),
     "data_rejected": ("Data rejected", "bad"),
     "failed": ("Failed", "bad"),
@@ -23,11 +27,23 @@ def tell_banner(story: Story) -> Banner:
     word, tone = WORDS.get(story.result.verdict, (story.result.verdict.replace("_", " ").capitalize(), "quiet"))
     first, *more = [line.strip() for line in story.result.reason.splitlines() if line.strip()] or [""]
     reason = ": ".join(filter(None, (first.rstrip(":"), "; ".join(more))))  # a rejection names its checks on lines of their own
-    return Banner(word, _meaning(story), reason, tone)
+    return Banner(word, _meaning(story), reason, tone, _decide(story))
+
+
+def _decide(story: Story) -> tuple[tuple[str, str], ...]:
+    """The two commands of which a person has to choose one, where the gate asks."""
+    result = story.result
+    if result.verdict != "ask" or not result.version:
+        return ()
+    words = {"promote": "To make it the champion", "reject": "To keep what is live"}
+    return tuple((words[what], shlex.join(["evertune", what, result.model, result.version])) for what in words)
 
 
 def _meaning(story: Story) -> str:
     result, champion = story.result, story.champion
+    if result.verdict == "ask":
+        until = f"v{champion.version} stays the champion until then" if champion and champion.live else "until then nothing changes"
+        return f"{result.model} v{result.version} waits for your decision; {until}" if result.version else until
     if result.verdict == "promoted":
         return f"{result.model} v{result.version} is the champion now" if result.version else "the new model is the champion now"
     live = result.version or (champion.version if champion else None)
@@ -41,7 +57,16 @@ def tell_facts(story: Story) -> tuple[tuple[str, str], ...]:
         facts.append(("Set off", story.trigger))
     if story.family:
         facts.append(("Model", story.family))
+    if undo := find_undo(story):
+        facts.append(("Undo", undo))
     return tuple(facts)
+
+
+def find_undo(story: Story) -> str:
+    """The command that takes the promotion back; empty where nothing went live, or nothing was live before."""
+    if story.result.verdict != "promoted" or story.champion is None:
+        return ""
+    return story.undo or shlex.join(["evertune", "rollback", story.result.model])
 
 
 def tell_as_of(story: Story) -> str:
@@ -73,7 +98,7 @@ def _metric(story: Story) -> Figure | None:
 
 def compare(name: str, now: float, before: float) -> Tone:
     """good when the challenger is ahead, bad when it is behind, in the metric's own direction."""
-    metric = METRICS.get(name)
+    metric = known_metric(name)
     if metric is None or now == before:
         return "plain"
     return "bad" if metric.is_worse(now, before) else "good"
@@ -100,8 +125,64 @@ def _time(story: Story) -> Figure | None:
     return Figure("Time", say_duration(total), f"{say_share(stages[longest] / total)} of it {longest}")
 
 
-def tell_alerts(story: Story) -> tuple[str, ...]:
-    """What nobody may overlook: columns suspected of knowing the future."""
+def tell_comparison(story: Story) -> Comparison | None:
+    """How much better or worse, and how sure that is; nothing where there was nobody to compare with."""
+    evaluation = story.evaluation
+    if evaluation is None or evaluation.interval is None:
+        return None
+    words = f"{evaluation.metric} against {_rival(story, evaluation)}: {say_interval(evaluation.interval)}"
+    margin = _margin(story.verdict)
+    ends = (evaluation.interval.low, evaluation.interval.high, evaluation.interval.difference)
+    span = Axis.around((*ends, margin or 0.0)).draw(evaluation.interval, margin)
+    if span is None:
+        return Comparison(words)
+    return Comparison(words, span, f"the margin: worse by {say_number(margin, digits=3)}" if margin else "")
+
+
+def _rival(story: Story, evaluation: Evaluation) -> str:
+    champion = f"champion v{story.champion.version}" if story.champion else "the champion"
+    return f"the settings of {champion}, refitted" if evaluation.compared_with == "stand-in" else champion
+
+
+def _margin(verdict: Verdict | None) -> float | None:
+    return verdict.margin if verdict is not None else None
+
+
+def tell_alerts(story: Story) -> tuple[Alert, ...]:
+    """What nobody may overlook, what stands against the model first."""
+    return tuple(alert for found in (_leakage, _forbidden, _worn, _rewritten, _drifted) for alert in found(story))
+
+
+def _leakage(story: Story) -> list[Alert]:
     suspects = story.table.suspects if story.table else ()
-    names = ", ".join(suspect.column for suspect in suspects)
-    return (f"Leakage suspected: {names}. Each alone predicts the target too well to have been known beforehand.",) if suspects else ()
+    names = name_some([suspect.column for suspect in suspects])
+    return (
+        [Alert(f"Leakage suspected: {names}. Each alone predicts the target too well to have been known beforehand.")] if suspects else []
+    )
+
+
+def _forbidden(story: Story) -> list[Alert]:
+    """Unless the verdict says so already."""
+    forbids = story.table.forbids if story.table else ()
+    return [Alert(end_sentence(f"The data forbids a promotion: {why}")) for why in forbids if why not in story.result.reason]
+
+
+def _worn(story: Story) -> list[Alert]:
+    if story.wear is None or not story.wear.worn:
+        return []
+    uses = say_count(story.wear.uses, "time")
+    told = f"The test rows are worn: they have decided {uses} before, {story.wear.limit:,} is the limit."
+    return [Alert(f"{told} Settings that are chosen on the same rows again and again end up fitted to them: wait for newer rows.", "warn")]
+
+
+def _rewritten(story: Story) -> list[Alert]:
+    if story.rewriting is None or not story.rewriting.changed:
+        return []
+    return [Alert(f"Rows of the past have changed. {say_rewriting(story.rewriting, days=False)}", "warn")]
+
+
+def _drifted(story: Story) -> list[Alert]:
+    drifted = story.drift.drifted if story.drift else ()
+    if story.drift is None or not drifted:
+        return []
+    return [Alert(end_sentence(f"Drift: {name_some([one.column for one in drifted], 6)}, compared with {story.drift.since}"), "warn")]

@@ -15,9 +15,13 @@ import pytest
 from tasks.records import Report, Result, Search, Story, Suspect
 from tasks.reporting import write_report
 from tasks.reports.chapters import compose_page
+from tasks.reports.chapters.page import Grid
 from tasks.wording import clean, escape_markdown
 from tests import stories
 from tests.reading import Reader, rows_of
+
+JUDGED = ("Gate", "Scores", "Why the score moved", "In use")
+LAST = ("Across retrains", "Cost", "Where to look")
 
 
 @cache
@@ -25,17 +29,19 @@ def write(name: str) -> Report:
     return write_report(stories.EVERY[name]())
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Every text of a page, but for the names of plots."""
+def texts(value: Any, brief: bool) -> Iterator[str]:
+    """Every text of a page, but for the names of plots; of a table with a line that stands for it either that line or the table."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, tuple):
         for item in value:
-            yield from texts(item)
+            yield from texts(item, brief)
+    elif isinstance(value, Grid) and value.brief and brief:
+        yield value.brief
     elif is_dataclass(value):
         for item in fields(value):
-            if item.name not in {"tone", "plots", "config"}:
-                yield from texts(getattr(value, item.name))
+            if item.name not in {"tone", "plots", "config", "brief"}:
+                yield from texts(getattr(value, item.name), brief)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +50,7 @@ def texts(value: Any) -> Iterator[str]:
         ("promoted", "Promoted", "tumours v4 is the champion now"),
         ("first", "Promoted", "tumours v1 is the champion now"),
         ("kept", "Champion kept", "tumours v3 stays the champion"),
+        ("asked", "Undecided", "tumours v4 waits for your decision; v3 stays the champion until then"),
         ("unchanged", "Unchanged", "tumours v3 stays the champion"),
         ("data_rejected", "Data rejected", "tumours v3 stays the champion"),
         ("failed", "Failed", "tumours v3 stays the champion"),
@@ -58,12 +65,14 @@ def test_the_banner_says_the_verdict_and_what_is_live_now(name: str, word: str, 
 @pytest.mark.parametrize(
     ("name", "chapters"),
     [
-        ("promoted", ["Tuning", "Data", "Scores", "Gate", "Cost", "How to undo", "Where to look"]),
-        ("searched", ["Tuning", "Across retrains", "Data", "Scores", "Gate", "Cost", "How to undo", "Where to look"]),
-        ("kept", ["Tuning", "Data", "Scores", "Gate", "Cost", "Where to look"]),
+        ("promoted", [*JUDGED, "Tuning", "Data", "Drift", *LAST[:2], "How to undo", LAST[2]]),
+        ("searched", [*JUDGED, "Tuning", "Data", "Drift", *LAST[:2], "How to undo", LAST[2]]),
+        ("first", ["Gate", "Scores", "In use", "Tuning", "Data", "Cost", "How to undo", "Where to look"]),
+        ("kept", [*JUDGED, "Tuning", "Data", "Drift", *LAST]),
+        ("asked", [*JUDGED, "Tuning", "Data", "Drift", *LAST]),
         ("unchanged", ["Data", "Cost"]),
         ("data_rejected", ["Data", "Cost", "Where to look"]),
-        ("failed", ["Tuning", "Data", "Cost"]),
+        ("failed", ["Tuning", "Data", "Drift", "Across retrains", "Cost"]),
     ],
 )
 def test_what_did_not_happen_has_no_chapter(name: str, chapters: list[str]) -> None:
@@ -76,9 +85,11 @@ def test_what_did_not_happen_has_no_chapter(name: str, chapters: list[str]) -> N
 def test_markdown_and_html_tell_the_same(name: str) -> None:
     story, report = stories.EVERY[name](), write(name)
     html = Reader(report.html).words
-    for text in texts(compose_page(story)):
+    for text in texts(compose_page(story), brief=False):
         assert clean(text) in html
-        assert escape_markdown(text) in report.markdown
+    commands = compose_page(story).banner.commands
+    for text in texts(compose_page(story), brief=True):
+        assert escape_markdown(text) in report.markdown or text in {command for _, command in commands}
 
 
 def test_a_skipped_branch_is_told_with_its_reason() -> None:
@@ -127,7 +138,9 @@ def test_the_better_side_is_marked_in_the_metrics_own_direction(metric: str, now
 
 def test_it_says_with_whom_the_challenger_was_compared_and_on_how_many_rows() -> None:
     assert "The challenger alone, on 190 rows that it was not trained on." in write("first").markdown
-    assert "The challenger against champion v3 on rows that neither has seen (190 rows)." in write("promoted").markdown
+    assert (
+        "The challenger, this retrain's model, against champion v3 on rows that neither has seen (190 rows)." in write("promoted").markdown
+    )
     story = stories.promoted()
     assert story.evaluation is not None
     stand_in = replace(story.evaluation, compared_with="stand-in", note="only 12 rows are newer")
@@ -155,7 +168,8 @@ def test_failed_checks_come_first_with_rows_and_examples_and_critical_before_war
     report = write("data_rejected")
     checks = rows_of(report.markdown, "Check")
     assert [(row[1], row[2]) for row in checks] == [("mean area", "critical"), ("mean radius", "warning")]
-    assert checks[0][5:] == ["31", "row 17, row 40"]
+    assert checks[0][3] == "the run stops"
+    assert checks[0][6:] == ["31", "row 17, row 40"]
     assert "2 of 3 checks failed (1 critical, 1 warning). Mend the data at its source" in report.markdown
 
 
@@ -165,7 +179,7 @@ def test_leakage_suspects_are_told_right_under_the_banner() -> None:
     table = replace(story.table, suspects=(Suspect("dep_delay", "alone it has AUC 0.98", 0.96),))
     report = write_report(replace(story, table=table))
     words = Reader(report.html).words
-    assert words.index("Leakage suspected: dep_delay.") < words.index("Tuning")
+    assert words.index("Leakage suspected: dep_delay.") < words.index("Started")
     assert "| dep_delay | 0.9600 | alone it has AUC 0.98 |" in report.markdown
 
 
@@ -187,10 +201,18 @@ def test_time_that_no_stage_accounts_for_is_told_too() -> None:
     assert rows[-1][1] == "25 s"
 
 
-def test_undoing_names_the_version_to_go_back_to_and_the_command_when_there_is_one() -> None:
-    assert "point the alias champion back at version 3" in write("promoted").markdown
-    assert "no earlier version is there" in write("first").markdown
-    assert "```sh\nevertune rollback tumours\n```" in write_report(replace(stories.promoted(), undo="evertune rollback tumours")).markdown
+def test_undoing_names_the_version_to_go_back_to_and_the_command() -> None:
+    markdown = write_report(replace(stories.promoted(), undo="")).markdown
+    assert "This makes version 3 the champion again" in markdown
+    assert "```sh\nevertune rollback tumours\n```" in markdown
+    assert "No earlier version is there to go back to" in write("first").markdown
+    assert "```sh\nevertune rollback other\n```" in write_report(replace(stories.promoted(), undo="evertune rollback other")).markdown
+
+
+def test_a_model_whose_name_a_shell_would_read_is_quoted_in_commands() -> None:
+    story = stories.asked()
+    markdown = write_report(replace(story, result=replace(story.result, model="my; model"))).markdown
+    assert "```sh\nevertune promote 'my; model' 4\n```" in markdown
 
 
 def test_a_story_of_almost_nothing_has_a_page() -> None:

@@ -68,7 +68,7 @@ def test_the_time_to_the_best_is_a_share_of_the_search_where_both_are_known() ->
 
 def test_the_chapter_tells_the_last_eight_retrains_the_newest_first() -> None:
     earlier = tuple(make_memory(f"2013-{month:02d}-01", 30, 0, learning_rate=0.3) for month in range(1, 10))
-    story = replace(stories.promoted(), search=make_search(40), earlier=earlier)
+    story = replace(stories.promoted(), search=make_search(40), earlier=earlier, past=())
     markdown = write_report(story).markdown
     rows = rows_of(markdown, "As of")
     assert len(rows) == 8
@@ -78,8 +78,9 @@ def test_the_chapter_tells_the_last_eight_retrains_the_newest_first() -> None:
 
 
 def test_a_single_retrain_has_nothing_in_common_with_others() -> None:
-    assert tell_retrains(replace(stories.promoted(), search=make_search(10))) is None
-    assert tell_retrains(replace(stories.promoted(), search=None, earlier=({"nothing": 1}, {}))) is None
+    story = replace(stories.promoted(), past=())
+    assert tell_retrains(replace(story, search=make_search(10))) is None
+    assert tell_retrains(replace(story, search=None, earlier=({"nothing": 1}, {}))) is None
 
 
 def test_a_retrain_that_did_not_tune_still_tells_of_those_that_did() -> None:

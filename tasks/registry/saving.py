@@ -1,4 +1,4 @@
-"""Saving a model: without pickle, with its signature, an input example and pinned requirements."""
+"""Saving a model: without pickle, with its signature, an input example, pinned requirements and its files' digests."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Any
 import pandas as pd
 
 from tasks.models.model import Fitted
+from tasks.registry.digesting import MANIFEST, file_digests
 from tasks.serving import answer, category_text, read_dates
 from tasks.tracking import Run, signature
+
+EXAMPLE_FILE = "serving_input_example.json"
+"""Where MLflow keeps the input example as the body of a request."""
 
 
 def save_model(run: Run, fitted: Fitted, example: pd.DataFrame, name: str, metadata: dict[str, Any]) -> str:
@@ -38,7 +42,7 @@ def save_model(run: Run, fitted: Fitted, example: pd.DataFrame, name: str, metad
             signature=signature(sample, answer_of(fitted, sample)),
             input_example=sample.head(3),
             pip_requirements=_requirements(fitted),
-            metadata=metadata,
+            metadata={**metadata, MANIFEST: _manifest(Path(folder))},
         )
     return f"models:/{logged.model_id}"
 
@@ -61,6 +65,11 @@ def to_serve(frame: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
 def answer_of(fitted: Fitted, frame: pd.DataFrame) -> pd.DataFrame:
     """What the served model will answer to these rows."""
     return answer(fitted.plan, fitted.predict(frame))
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """Digests of what we wrote, by the paths that MLflow gives it: the folder `model` becomes an artifact of that name."""
+    return {f"artifacts/{path}" if path.startswith("model/") else path: digest for path, digest in file_digests(folder).items()}
 
 
 def _requirements(fitted: Fitted) -> list[str]:

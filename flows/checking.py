@@ -32,8 +32,9 @@ def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
         "config": f"{path}: no fault found",
         "source": f"{(read := loaded.source).location}: {read.rows:,} rows, {read.columns} columns, {read.bytes / 1e6:.0f} MB",
         "rows": f"{len(table.frame):,} usable before {as_of.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        f" ({table.after_cut:,} later, {table.unlabelled:,} without a label)",
+        f" ({table.after_cut:,} later, {table.unlabelled:,} without a label{_left_out(table)})",
         "checks": _checks(table),
+        **({"forbids": "no model of these rows may go live: " + "; ".join(table.forbids)} if table.forbids else {}),
         "leakage": "; ".join(f"{suspect.column}: {suspect.reason}" for suspect in table.suspects) or "nothing suspect",
         "target": f"{table.columns.target.column}, {task}" + _classes(table.columns),
         "features": _features(table.columns),
@@ -51,13 +52,17 @@ def propose_suite(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
     config = read_config(path, {**overrides, "validation.expectations": []})
     loaded: LoadedTable = load_table(config.source, as_of)
     table = validate_table(loaded, config.table, config.validation, as_of)
-    return render_expectations(propose_expectations(table.frame, table.columns))
+    return render_expectations(propose_expectations(table.frame, table.columns), table.frame)
 
 
 def _checks(table: Table) -> str:
     failed = [finding for finding in table.findings if not finding.passed]
     words = "; ".join(f"{finding.column}: {finding.check} ({finding.observed})" for finding in failed)
     return f"{len(table.findings)} made, {len(failed)} failed" + (f": {words}" if words else "")
+
+
+def _left_out(table: Table) -> str:
+    return "" if table.dropped is None else f", {len(table.dropped):,} left out by policy"
 
 
 def _classes(columns: Columns) -> str:

@@ -12,15 +12,15 @@ import pandas as pd
 
 from tasks.artifacts import publish_table
 from tasks.checks.columns import check_declared, check_presence, check_values, find_features, plain_values
-from tasks.checks.expectations import run_expectations
-from tasks.checks.findings import SEVERITIES, finding_rows, is_rejecting, rejection, row_examples, say_rows
+from tasks.checks.findings import SEVERITIES, finding_rows, is_rejecting, policy_of, rejection, row_examples, say_rows
 from tasks.checks.labels import read_target
 from tasks.checks.leakage import find_suspects
+from tasks.checks.policies import screen_rows
 from tasks.checks.times import check_clock, read_times
 from tasks.digests import digest
 from tasks.errors import DataRejected
 from tasks.records import Columns, Finding, LoadedTable, Suspect, Table
-from tasks.settings import LeakageSettings, TableSettings, ValidationSettings
+from tasks.settings import LeakageSettings, Policy, TableSettings, ValidationSettings
 from tasks.stage import stage
 from tasks.wording import clean, did_you_mean, say_count, say_moment, say_number
 
@@ -38,9 +38,9 @@ def validate_table(
 ) -> Table:
     """The labelled rows before `as_of` - `label_delay` in time order, with the roles of their columns and all findings.
 
-    The base suite always runs, Great Expectations on top of it sees every column of the rows before the cut, the time
-    column already in UTC. `now` is the wall clock; `keep` names columns that stay in the frame though they are no feature
-    (the split's group). as_of and now are in UTC.
+    Great Expectations sees every column of the rows before the cut, the time column already in UTC; the base suite, which
+    always runs, sees what policies leave of these rows. `now` is the wall clock; `keep` names columns that stay in the frame
+    though they are no feature (the split's group). as_of and now are in UTC.
 
     Raises DataRejected that names every critical check which failed, with all findings.
     """
@@ -78,6 +78,7 @@ def validation_page(
         failed=sorted(failed, key=lambda finding: SEVERITIES.index(finding.severity)),
         passed=[finding for finding in findings if finding.passed],
         suspects=suspects,
+        policy_of=policy_of,
     )
 
 
@@ -93,9 +94,9 @@ def _examine(
         raise rejection(findings + check_declared(frame, columns), where)
     after_cut = len(frame) - len(visible)
     del frame
-    findings += check_declared(visible, columns) + _check_key(visible, columns.key)
-    more, raw = run_expectations(visible, settings.expectations, columns.key)
-    findings += more
+    screened = screen_rows(visible, settings, columns.key)
+    visible = screened.rows
+    findings += [*check_declared(visible, columns), *_check_key(visible, columns.key), *screened.findings]
     if columns.target not in visible:
         raise rejection(findings, where)
     rows, unlabelled, more = _labelled(visible, columns, settings)
@@ -122,7 +123,9 @@ def _examine(
         suspects=suspects,
         unlabelled=int(unlabelled.sum()),
         after_cut=after_cut,
-        expectations=raw,
+        expectations=screened.raw or {},
+        dropped=screened.dropped,
+        forbids=screened.forbids,
     )
 
 
@@ -203,16 +206,17 @@ def _check_leakage(suspects: Sequence[Suspect], settings: LeakageSettings, names
     """Warnings: it is the gate that refuses to promote."""
     if settings.action == "off":
         return []
+    policy: Policy = "forbid" if settings.action == "block" else "warn"
     expected = f"known before the event; on its own less than {settings.threshold:g} of the way from chance to perfect"
     found = [(suspect.column, f"{suspect.reason} (score {suspect.score:.2f})") for suspect in suspects]
-    findings = [Finding(LEAKAGE, column, "warning", False, expected, observed) for column, observed in found]
+    findings = [Finding(LEAKAGE, column, "warning", False, expected, observed, policy=policy) for column, observed in found]
     present = set(names)
     for name in sorted(set(settings.allow) - present):
         observed = "; ".join(part for part in ("no such column", did_you_mean(name, present)) if part)
         findings.append(
             Finding("allowed columns are there", name, "warning", False, "a column that validation.leakage.allow names", observed)
         )
-    return findings or [Finding(LEAKAGE, "", "warning", True, expected, "no suspect")]
+    return findings or [Finding(LEAKAGE, "", "warning", True, expected, "no suspect", policy=policy)]
 
 
 def _harmless(value: Any) -> Any:

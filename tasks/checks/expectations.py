@@ -1,4 +1,4 @@
-"""Expectations: Great Expectations by its own names, from YAML to findings.
+"""Expectations: Great Expectations by its own names, from YAML to findings. What a failure leads to: see `policies`.
 
 Great Expectations takes seconds to import, so it is imported where it is used, and not at all when the config has no
 expectation. Each call has a context of its own that lives in memory: no files, no data docs, nothing sent anywhere.
@@ -11,18 +11,21 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from tasks.checks.columns import ISO_DATE
-from tasks.checks.outcomes import DESCRIBING, plain_result, raised_result, read_result
+from tasks.checks.outcomes import DESCRIBING, breaking_rows, plain_result, raised_result, read_result
 from tasks.errors import ConfigError
 from tasks.records import Finding
 from tasks.settings import Expectation, ValidationSettings
 from tasks.wording import clean, did_you_mean
 
 POSITION = "evertune_position"
+COMPLETE = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
+"""All rows' labels, but not the query for them, which would be a text of megabytes."""
 RESERVED = frozenset({"id", "batch_id", "catch_exceptions", "rendered_content", "result_format", "windows"})
 DATABASE_ONLY = frozenset(
     {
@@ -36,24 +39,35 @@ DATABASE_ONLY = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What one expectation came to; `raw` is Great Expectations' own result, JSON-ready."""
+
+    finding: Finding
+    raw: dict[str, Any]
+    breaking: list[Any] = field(default_factory=list, repr=False)
+    """The index labels of all rows that break it, where they were asked for."""
+
+
 def run_expectations(
-    frame: pd.DataFrame, expectations: Sequence[Expectation], key: Sequence[str] = ()
-) -> tuple[list[Finding], dict[str, Any]]:
-    """One finding for each expectation, in their order, and Great Expectations' raw result, JSON-ready.
+    frame: pd.DataFrame, expectations: Sequence[Expectation], key: Sequence[str] = (), every_row: bool = False
+) -> list[Answer]:
+    """One answer for each expectation, in their order; with `every_row` each knows all rows that break it.
 
     `frame` has rows, and a unique index of positions in the source. An expectation that raises, and one whose column is
     entirely missing (it would pass without having looked at anything), has failed; one that raises is critical.
     Raises ConfigError as `check_expectations` does.
     """
     if not expectations:
-        return [], {}
+        return []
     with _quiet():
         _require_sound(expectations)
         built = [_build(_fit_times(expectation, frame), {POSITION: position}) for position, expectation in enumerate(expectations)]
-        results = _validate(frame, built)
-    findings = [read_result(expectation, result, frame, key) for expectation, result in zip(expectations, results, strict=True)]
-    passed = sum(finding.passed for finding in findings)
-    return findings, {"success": passed == len(findings), "passed": passed, "failed": len(findings) - passed, "results": results}
+        results = _validate(frame, built, COMPLETE if every_row else "SUMMARY")
+    return [
+        Answer(read_result(expectation, raw, frame, key), raw, breaking)
+        for expectation, (raw, breaking) in zip(expectations, results, strict=True)
+    ]
 
 
 def check_expectations(settings: ValidationSettings) -> None:
@@ -111,7 +125,7 @@ def _faults(position: int, expectation: Expectation) -> list[str]:
         _build(expectation, {})
     except Exception as error:  # pydantic v1's errors, and whatever a validator of theirs lets through
         return _explain(place, expectation, error)
-    return _traps(place, expectation.arguments)
+    return _traps(place, expectation.arguments) + _policy_fault(place, expectation)
 
 
 def _explain(place: str, expectation: Expectation, error: Exception) -> list[str]:
@@ -153,6 +167,18 @@ def _traps(place: str, arguments: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _policy_fault(place: str, expectation: Expectation) -> list[str]:
+    """Whether rows are to be left out by what judges no single row."""
+    from great_expectations.expectations import expectation as kinds
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    by_row = (kinds.ColumnMapExpectation, kinds.ColumnPairMapExpectation, kinds.MulticolumnMapExpectation)
+    if expectation.policy != "drop" or issubclass(get_expectation_impl(expectation.type), by_row):
+        return []
+    what = "the table" if expectation.type.startswith("expect_table_") else "a column"
+    return [f"{place}.policy: drop leaves rows out, but {expectation.type} judges {what} as a whole; use stop, forbid or warn"]
+
+
 def _build(expectation: Expectation, meta: dict[str, Any]) -> Any:
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
@@ -181,8 +207,12 @@ def _fit_times(expectation: Expectation, frame: pd.DataFrame) -> Expectation:
     return expectation.model_copy(update=changed)
 
 
-def _validate(frame: pd.DataFrame, built: Sequence[Any]) -> list[dict[str, Any]]:
-    """Raw results in the order of `built`; should the suite as a whole raise, each is asked alone."""
+Result = tuple[dict[str, Any], list[Any]]
+"""A raw result, and the labels of the rows that break the expectation."""
+
+
+def _validate(frame: pd.DataFrame, built: Sequence[Any], form: str | dict[str, Any]) -> list[Result]:
+    """Results in the order of `built`; should the suite as a whole raise, each is asked alone."""
     import great_expectations
 
     context = great_expectations.get_context(mode="ephemeral")
@@ -192,15 +222,16 @@ def _validate(frame: pd.DataFrame, built: Sequence[Any]) -> list[dict[str, Any]]
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
     try:
         suite = great_expectations.ExpectationSuite("evertune", expectations=list(built))
-        found = batch.validate(suite, result_format="SUMMARY").results
+        found = batch.validate(suite, result_format=form).results
     except Exception:
-        return [_validate_alone(batch, expectation) for expectation in built]
-    by_position = {result.expectation_config.meta[POSITION]: plain_result(result) for result in found}
+        return [_validate_alone(batch, expectation, form) for expectation in built]
+    by_position = {result.expectation_config.meta[POSITION]: (plain_result(result), breaking_rows(result)) for result in found}
     return [by_position[position] for position in range(len(built))]
 
 
-def _validate_alone(batch: Any, expectation: Any) -> dict[str, Any]:
+def _validate_alone(batch: Any, expectation: Any, form: str | dict[str, Any]) -> Result:
     try:
-        return plain_result(batch.validate(expectation, result_format="SUMMARY"))
+        result = batch.validate(expectation, result_format=form)
+        return plain_result(result), breaking_rows(result)
     except Exception as error:
-        return raised_result(expectation.configuration, error)
+        return raised_result(expectation.configuration, error), []

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tasks.errors import DataRejected
 from tasks.records import Finding
-from tasks.settings import Severity
+from tasks.settings import Policy, Severity
 from tasks.wording import clean, say_count, say_share
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
@@ -27,7 +27,12 @@ def rejection(findings: Sequence[Finding], where: str) -> DataRejected:
 
 
 def is_rejecting(finding: Finding) -> bool:
-    return not finding.passed and finding.severity == "critical"
+    return not finding.passed and policy_of(finding) == "stop"
+
+
+def policy_of(finding: Finding) -> Policy:
+    """What its failing means: as its policy says, else by severity."""
+    return finding.policy or ("stop" if finding.severity == "critical" else "warn")
 
 
 def describe(finding: Finding) -> str:
@@ -44,6 +49,7 @@ def finding_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
         {
             "result": "passed" if finding.passed else "failed",
             "severity": finding.severity,
+            "policy": policy_of(finding),
             "column": clean(finding.column),
             "check": clean(finding.check),
             "expected": clean(finding.expected),

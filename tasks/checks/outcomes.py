@@ -10,18 +10,20 @@ import pandas as pd
 
 from tasks.checks.findings import EXAMPLES, row_examples, say_rows, say_value
 from tasks.records import Finding
-from tasks.settings import Expectation
+from tasks.settings import Expectation, Policy, Severity
 from tasks.wording import clean, did_you_mean, say_count, say_number
 
 DESCRIBING = frozenset({"meta", "notes", "description"})
 """What an entry may say about itself that is no argument."""
 COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")
+LISTS = frozenset({"unexpected_list", "unexpected_index_list"})
+"""What they add when every row is asked for."""
 LONGEST = 200
 LISTED = 10
 
 
 def read_result(expectation: Expectation, raw: Mapping[str, Any], frame: pd.DataFrame, key: Sequence[str]) -> Finding:
-    """One raw result as a finding: an exception is critical, and so is nothing found out where every value is missing."""
+    """One raw result as a finding: an exception stops the retrain whatever the policy; a column without a value has failed."""
     names = column_names(expectation)
     expected = _say_arguments(expectation)
     if raw["exception"]:
@@ -33,10 +35,11 @@ def read_result(expectation: Expectation, raw: Mapping[str, Any], frame: pd.Data
     if _saw_nothing(result, names, frame):
         passed, observed = False, "every value is missing, so nothing could be checked"
     failed = int(result.get("unexpected_count") or 0) if "element_count" in result else 0
+    severity, policy = _weigh(expectation, passed or bool(failed))
     labels = result.get("partial_unexpected_index_list") or []
     values = result.get("partial_unexpected_list") or []
     examples = row_examples(frame, labels, names, key) if labels else tuple(map(say_value, values[:EXAMPLES]))
-    return Finding(expectation.type, ", ".join(names), expectation.severity, passed, expected, observed, failed, examples)
+    return Finding(expectation.type, ", ".join(names), severity, passed, expected, observed, failed, examples, policy=policy)
 
 
 def column_names(expectation: Expectation) -> list[str]:
@@ -47,15 +50,20 @@ def column_names(expectation: Expectation) -> list[str]:
     return [name for names in given if names is not None for name in ([names] if isinstance(names, str) else names)]
 
 
+def breaking_rows(result: Any) -> list[Any]:
+    """The index labels of all rows that break it; none where it judges no single row, or was asked for a summary."""
+    return list(result.result.get("unexpected_index_list") or [])
+
+
 def plain_result(result: Any) -> dict[str, Any]:
-    """Success, the expectation, its result, and the message of what it raised; no traceback."""
+    """Success, the expectation, its result without the long lists, and the message of what it raised; no traceback."""
     raised = dict(result.exception_info or {})
     messages = [raised] if "raised_exception" in raised else list(raised.values())
     texts = dict.fromkeys(clean(info["exception_message"], LONGEST) for info in messages if info.get("raised_exception"))
     return {
         "success": bool(result.success),
         "expectation_config": _plain_config(result.expectation_config),
-        "result": plain(result.result),
+        "result": plain({name: value for name, value in result.result.items() if name not in LISTS}),
         "exception": "; ".join(texts),
     }
 
@@ -78,6 +86,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value)
+
+
+def _weigh(expectation: Expectation, by_row: bool) -> tuple[Severity, Policy | None]:
+    """Severity and policy of the finding: critical is what rejects, and where no single row can be left out the severity decides."""
+    declared, policy = expectation.severity, expectation.policy
+    if policy is None or (policy == "drop" and not by_row):
+        return declared, None
+    if policy == "stop":
+        return "critical", policy
+    return ("warning" if declared == "critical" else declared), policy
 
 
 def _plain_config(configuration: Any) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class Rewriting:
     """Days (or buckets, without a time column) whose rows have the same keys, or as many, but another content."""
     rewritten_rows: int = 0
     """Rows of these days; at most so many were rewritten."""
+    note: str = ""
+    """What could not be compared, and why; empty where all could."""
 
     @property
     def changed(self) -> bool:

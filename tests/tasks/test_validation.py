@@ -278,6 +278,82 @@ def test_a_wrong_expectation_is_the_configs_fault() -> None:
         validate(rows(), expectations=(Expectation(type="expect_nothing"),))
 
 
+class TestPolicies:
+    """Rows that expectations leave out before the base suite looks, and failures that forbid a promotion."""
+
+    odd = Expectation(type="expect_column_values_to_be_in_set", column="category", value_set=["a", "b", "c"], policy="drop")
+
+    def test_dropped_rows_are_kept_aside_and_nothing_else_changes(self) -> None:
+        frame = rows()
+        frame.loc[[7, 9], "category"] = "?"
+        table = validate(frame, expectations=(self.odd,))
+        assert table.dropped is not None
+        assert table.dropped.reset_index()[["row", "why", "id", "category"]].values.tolist() == [
+            [row, "category: expect_column_values_to_be_in_set (value_set a, b, c)", f"id{row - 1}", "?"] for row in (8, 10)
+        ]
+        assert set(table.dropped) == {*rows(), "why"}
+        assert table.digest == validate(frame.drop(index=[7, 9])).digest
+        assert (len(table.frame), table.forbids) == (ROWS - 2, ())
+        assert validate(rows(), expectations=(self.odd,)).dropped is None
+
+    def test_the_base_suite_sees_what_is_left(self) -> None:
+        twins = rows(id=["twin", "twin", *[f"id{row}" for row in range(2, ROWS)]])
+        unique = Expectation(type="expect_column_values_to_be_unique", column="id", policy="drop")
+        assert failed(rejected(twins).findings) == [("key is unique", "id")]
+        assert len(validate(twins, expectations=(unique,)).frame) == ROWS - 2
+        assert failed(rejected(twins, expectations=(unique,), min_rows=ROWS - 1).findings) == [("enough rows", "")]
+
+    def test_an_infinite_label_can_be_left_out(self) -> None:
+        finite = Expectation(type="expect_column_values_to_be_between", column="y", max_value=1e9, policy="drop")
+        frame = rows(y=[*np.linspace(0, 1, ROWS - 1), np.inf])
+        assert failed(rejected(frame).findings) == [("target is finite", "y")]
+        assert len(validate(frame, expectations=(finite,)).frame) == ROWS - 1
+
+    def test_rows_after_the_cut_neither_count_nor_are_kept(self) -> None:
+        frame = rows()
+        frame.loc[[7, 250, 251], "category"] = "?"
+        early = START.to_pydatetime() + timedelta(hours=200)
+        table = validate(frame, as_of=early, expectations=(self.odd,), max_dropped=1 / 200)
+        assert table.dropped is not None
+        assert list(table.dropped.index) == [8]
+
+    def test_more_than_the_limit_reject_with_count_and_limit(self) -> None:
+        frame = rows()
+        frame.loc[:30, "category"] = "?"
+        error = rejected(frame, expectations=(self.odd,))
+        assert failed(error.findings) == [("few rows left out", "")]
+        assert "at most 5.0 % of the rows left out by policy (validation.max_dropped); got 31 of 300 rows (10 %)" in str(error)
+
+    def test_a_failure_can_forbid_a_promotion_instead_of_rejecting(self) -> None:
+        entry = self.odd.model_copy(update={"policy": "forbid", "value_set": ["a", "b"]})
+        table = validate(rows(), expectations=(entry,))
+        assert len(table.forbids) == 1
+        assert table.forbids[0].startswith("category: expect_column_values_to_be_in_set (value_set a, b) failed: ")
+        assert failed(table.findings) == []
+
+    def test_tables_show_the_policy_and_how_many_rows_went(self) -> None:
+        frame = rows()
+        frame.loc[[7, 9], "category"] = "?"
+        shown = {row["check"]: row for row in finding_rows(validate(frame, expectations=(self.odd,)).findings)}
+        left_out = shown["expect_column_values_to_be_in_set"]
+        assert (left_out["policy"], left_out["failed rows"], left_out["observed"]) == ("drop", 2, "2 of 300 rows (0.7 %), left out")
+        assert (shown["few rows left out"]["failed rows"], shown["key is unique"]["policy"]) == (2, "stop")
+        page = validation_page(validate(frame, expectations=(self.odd,)).findings)
+        assert "2 of 300 rows (0.7 %), left out" in page
+
+    def test_the_leakage_sentinel_says_what_it_leads_to(self) -> None:
+        frame = rows()
+        leaking = frame.assign(copy=frame["y"])
+        for action, policy in (("block", "forbid"), ("warn", "warn")):
+            (found,) = [row for row in finding_rows(validate(leaking, leakage={"action": action}).findings) if row["check"] == "no leakage"]
+            assert (found["severity"], found["policy"]) == ("warning", policy)
+
+    def test_dropping_by_a_whole_column_is_the_configs_fault(self) -> None:
+        mean = Expectation(type="expect_column_mean_to_be_between", column="number", max_value=1, policy="drop")
+        with pytest.raises(ConfigError, match=r"validation\.expectations\[1\]\.policy: drop leaves rows out"):
+            validate(rows(), expectations=(self.odd, mean))
+
+
 def test_empty_and_constant_features_are_left_out_with_a_warning() -> None:
     table = validate(rows(empty=None, always=3))
     assert failed(table.findings, "warning") == [("column is worth using", "always"), ("column is worth using", "empty")]

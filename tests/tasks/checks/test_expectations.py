@@ -146,7 +146,7 @@ def expect(name: str, severity: str = "critical", **arguments: Any) -> Expectati
 
 
 def run(*expectations: Expectation, frame: pd.DataFrame = FRAME, key: tuple[str, ...] = ()) -> list[Finding]:
-    return run_expectations(frame, expectations, key)[0]
+    return [answer.finding for answer in run_expectations(frame, expectations, key)]
 
 
 def faults_of(*expectations: Expectation) -> tuple[str, ...]:
@@ -163,10 +163,10 @@ def test_every_built_in_expectation_is_tried_here() -> None:
 def test_every_built_in_expectation_works_by_its_name(name: str) -> None:
     right, wrong = (Expectation(type=name, **arguments) for arguments in CASES[name])
     check_expectations(ValidationSettings(expectations=(right, wrong)))
-    (passed, failed), raw = run_expectations(FRAME, (right, wrong))
-    assert (passed.check, passed.passed, failed.passed) == (name, True, False)
-    assert [result["success"] for result in raw["results"]] == [True, False]
-    json.dumps(raw, allow_nan=False)
+    passed, failed = run_expectations(FRAME, (right, wrong))
+    assert (passed.finding.check, passed.finding.passed, failed.finding.passed) == (name, True, False)
+    assert [answer.raw["success"] for answer in (passed, failed)] == [True, False]
+    json.dumps([passed.raw, failed.raw], allow_nan=False)
 
 
 @pytest.mark.parametrize("name", sorted(DATABASE_ONLY))

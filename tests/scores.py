@@ -24,4 +24,4 @@ def evaluated(task: Any, truth: Floats, prediction: Floats, champion: Floats | N
     assert story.table is not None
     table = replace(story.table, columns=Columns(Target("y", task), {}))
     evaluation = Evaluation("m", {}, {}, len(truth), "champion", "", truth, prediction, champion)
-    return replace(story, table=table, search=None, evaluation=evaluation, importance={})
+    return replace(story, table=table, search=None, evaluation=evaluation, importance={}, drift=None, attribution=None, past=())

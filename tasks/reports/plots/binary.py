@@ -21,7 +21,7 @@ Curve = Callable[[Floats, Floats], Line]
 def draw_binary(story: Story) -> dict[str, str]:
     """`roc`, `precision_recall` and `calibration`, where both classes are in the test rows."""
     evaluation = story.evaluation
-    if evaluation is None or not _can_be_drawn(story, evaluation):
+    if evaluation is None or not can_be_drawn(story, evaluation):
         return {}
     share = float(evaluation.truth.mean())
     return {
@@ -40,13 +40,13 @@ def draw_binary(story: Story) -> dict[str, str]:
 
 def roc_line(truth: Floats, prediction: Floats) -> Line:
     """False and true positive rates at every threshold, from (0, 0) to (1, 1)."""
-    false, true = _counts(truth, prediction)
+    false, true, _ = counts(truth, prediction)
     return np.concatenate([[0.0], false / false[-1]]), np.concatenate([[0.0], true / true[-1]])
 
 
 def precision_line(truth: Floats, prediction: Floats) -> Line:
     """Recall and precision at every threshold, the highest threshold first."""
-    false, true = _counts(truth, prediction)
+    false, true, _ = counts(truth, prediction)
     return true / true[-1], true / (true + false)
 
 
@@ -60,20 +60,22 @@ def calibration_line(truth: Floats, prediction: Floats) -> Line:
     return tuple(np.bincount(where, values)[filled] / rows[filled] for values in (prediction, truth))  # type: ignore[return-value]
 
 
-def _counts(truth: Floats, prediction: Floats) -> Line:
-    """False and true positives when everything at or above each distinct prediction is called positive."""
+def counts(truth: Floats, prediction: Floats) -> tuple[Floats, Floats, Floats]:
+    """False and true positives when everything at or above each distinct prediction is called positive; and these, the highest first."""
     order = np.argsort(-prediction, kind="stable")
-    last = np.append(np.diff(prediction[order]) != 0, True)
+    ranked = prediction[order]
+    last = np.append(np.diff(ranked) != 0, True)
     true = np.cumsum(truth[order])
-    return (np.arange(1, len(truth) + 1) - true)[last], true[last]
+    return (np.arange(1, len(truth) + 1) - true)[last], true[last], ranked[last]
 
 
-def _can_be_drawn(story: Story, evaluation: Evaluation) -> bool:
+def can_be_drawn(story: Story, evaluation: Evaluation) -> bool:
+    """Whether the test rows hold both of two classes, and every one of them a probability."""
     binary = evaluation.prediction.ndim == 1 and (story.table is None or story.table.columns.target.task == "binary")
     return binary and set(np.unique(evaluation.truth)) == {0.0, 1.0} and bool(np.isfinite(evaluation.prediction).all())
 
 
-def _paint_both(axes: Axes, evaluation: Evaluation, curve: Curve, metric: str, marker: str = "") -> None:
+def paint_both(axes: Axes, evaluation: Evaluation, curve: Curve, metric: str, marker: str = "") -> None:
     """The champion first, so that the challenger lies on top; the legend the other way round."""
     sides = [
         ("champion", CHAMPION, evaluation.champion_prediction, evaluation.champion),
@@ -89,14 +91,14 @@ def _paint_both(axes: Axes, evaluation: Evaluation, curve: Curve, metric: str, m
 
 def _paint_roc(axes: Axes, evaluation: Evaluation) -> None:
     axes.plot([0, 1], [0, 1], color=LINE, linewidth=1)
-    _paint_both(axes, evaluation, roc_line, "roc_auc")
+    paint_both(axes, evaluation, roc_line, "roc_auc")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="false positive rate")
     legend(axes, "lower right")
 
 
 def _paint_precision(axes: Axes, evaluation: Evaluation, share: float) -> None:
     axes.plot([0, 1], [share, share], color=LINE, linewidth=1)
-    _paint_both(axes, evaluation, precision_line, "average_precision")
+    paint_both(axes, evaluation, precision_line, "average_precision")
     lines = [np.asarray(line.get_xydata(), dtype=np.float64) for line in axes.get_lines()]
     top = min(1.02, 1.35 * max(float(line[line[:, 0] >= 0.02, 1].max()) for line in lines))  # the first few rows alone say little
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01 * top, top), xlabel="recall")
@@ -104,7 +106,7 @@ def _paint_precision(axes: Axes, evaluation: Evaluation, share: float) -> None:
 
 
 def _paint_calibration(axes: Axes, evaluation: Evaluation) -> None:
-    _paint_both(axes, evaluation, calibration_line, "brier", marker="o")
+    paint_both(axes, evaluation, calibration_line, "brier", marker="o")
     top = max(1.08 * max(max(axis.get_data_interval()) for axis in (axes.xaxis, axes.yaxis)), 0.02)
     axes.plot([0, top], [0, top], color=LINE, linewidth=1, zorder=1)
     axes.set(xlim=(-0.01 * top, top), ylim=(-0.01 * top, top), xlabel="predicted probability")

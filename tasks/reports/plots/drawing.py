@@ -20,6 +20,7 @@ Paint = Callable[["Axes"], None]
 Box = tuple[float, float, float, float]
 """Left, top, width, height in px."""
 COLUMN, GAP = 55.0, 20.0  # twelve columns and their gaps make the 880 px that the page is wide
+SHEET = 12 * COLUMN + 11 * GAP
 TOP, RIGHT, PANEL_GAP = 52.0, 12.0, 22.0
 DASHES = (0, (4, 2))
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "evertune", "path.simplify": False, "text.parse_math": False}
@@ -30,22 +31,23 @@ def draw(
 ) -> str:
     """The SVG of what `paint` puts on the axes, `columns` of the page's twelve wide; `note` says how to read it. Lengths in px."""
     width = columns * COLUMN + (columns - 1) * GAP
-    return _sheet(name, title, note, [((left, TOP, width - left - RIGHT, height - TOP - bottom), paint)], columns, height)
+    return draw_sheet(name, title, note, [((left, TOP, width - left - RIGHT, height - TOP - bottom), paint)], columns, height)
 
 
 def draw_panels(name: str, title: str, note: str, paints: list[Paint], across: int = 4, panel: float = 150) -> str:
     """Small panels side by side over the page's whole width, `across` in a row, each `panel` px high with room for its own title."""
     left, head, foot = 44.0, 24.0, 30.0
-    wide = (12 * COLUMN + 11 * GAP - left - RIGHT - (across - 1) * PANEL_GAP) / across
+    wide = (SHEET - left - RIGHT - (across - 1) * PANEL_GAP) / across
     tall = head + panel + foot
     places = [
         ((left + k % across * (wide + PANEL_GAP), TOP - 6 + k // across * tall + head, wide, panel), paint)
         for k, paint in enumerate(paints)
     ]
-    return _sheet(name, title, note, places, 12, TOP - 6 + -(-len(paints) // across) * tall)
+    return draw_sheet(name, title, note, places, 12, TOP - 6 + -(-len(paints) // across) * tall)
 
 
-def _sheet(name: str, title: str, note: str, places: list[tuple[Box, Paint]], columns: int, height: float) -> str:
+def draw_sheet(name: str, title: str, note: str, places: list[tuple[Box, Paint]], columns: int, height: float) -> str:
+    """One sheet with axes in several places, `columns` of the page's twelve wide and `height` px high."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure

@@ -72,7 +72,8 @@ def _names(story: Story, classes: int, kept: list[int]) -> list[str]:
     return names if len(kept) == classes else [*names, "all others"]
 
 
-def _shares(matrix: Floats) -> Floats:
+def class_shares(matrix: Floats) -> Floats:
+    """Each row of the counts as shares of its class; zeros for a class without rows."""
     rows = matrix.sum(axis=1, keepdims=True)
     return np.asarray(np.divide(matrix, rows, out=np.zeros_like(matrix), where=rows > 0))
 
@@ -80,7 +81,7 @@ def _shares(matrix: Floats) -> Floats:
 def _paint_confusion(axes: Axes, matrix: Floats, names: list[str]) -> None:
     from matplotlib.patches import Rectangle
 
-    shares, numbers = _shares(matrix), len(names) <= 12
+    shares, numbers = class_shares(matrix), len(names) <= 12
     for row, column in zip(*np.nonzero(matrix), strict=True):
         tone = 0.08 + 0.44 * shares[row, column]
         axes.add_patch(Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor=CHALLENGER, alpha=tone, linewidth=0))
@@ -95,7 +96,7 @@ def _paint_confusion(axes: Axes, matrix: Floats, names: list[str]) -> None:
 
 def _recall(truth: Floats, prediction: Floats, kept: list[int], classes: int) -> Floats:
     matrix = count_pairs(truth, labels(prediction), kept)
-    return np.diag(_shares(matrix))[:classes]
+    return np.diag(class_shares(matrix))[:classes]
 
 
 def _paint_recall(axes: Axes, evaluation: Evaluation, kept: list[int], names: list[str]) -> None:

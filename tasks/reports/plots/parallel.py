@@ -56,7 +56,7 @@ def _paint(axes: Axes, search: Search, trials: list[Trial], trained: Trial, dime
     sheet = np.column_stack(
         [
             *(places(dimension, [settings_of(trial).get(name) for trial in trials]) for name, dimension in dimensions.items()),
-            _scores(search, trials),
+            score_places(search, trials),
         ]
     )
     top = max(1, int(TOP * len(trials) + 0.5))
@@ -69,7 +69,7 @@ def _paint(axes: Axes, search: Search, trials: list[Trial], trained: Trial, dime
     _name_axes(axes, search, trials, dimensions)
 
 
-def _scores(search: Search, trials: list[Trial]) -> Floats:
+def score_places(search: Search, trials: list[Trial]) -> Floats:
     """Where each score lies, the best on top; the hopeless ones at the foot."""
     value = np.array([trial.value for trial in trials], dtype=np.float64)
     low, high = limits(value, greater(search))
@@ -96,14 +96,15 @@ def _name_axes(axes: Axes, search: Search, trials: list[Trial], dimensions: dict
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     best, worst = trials[0].value, trials[-1].value
-    ends = [_ends(dimension) for dimension in dimensions.values()] + [(say_number(worst), say_number(best))]
+    ends = [axis_ends(dimension) for dimension in dimensions.values()] + [(say_number(worst), say_number(best))]
     for x, (low, high) in enumerate(ends):
         for y, text, side in ((-0.03, low, "top"), (1.03, high, "bottom")):
             axes.text(x, y, label(text, 14), ha="center", va=side, fontsize=9.5, color=INK)
     axes.tick_params(axis="x", pad=16)
 
 
-def _ends(dimension: Dimension) -> tuple[str, str]:
+def axis_ends(dimension: Dimension) -> tuple[str, str]:
+    """The range's low and high end, or the first and the last choice, in words."""
     if dimension.choices:
         return str(dimension.choices[0]), str(dimension.choices[-1])
     low, high = (int(end) if dimension.whole else end for end in (dimension.low, dimension.high))

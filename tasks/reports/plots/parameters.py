@@ -48,8 +48,8 @@ def draw_parameter_importance(story: Story) -> dict[str, str]:
     return {"parameter_importance": painted}
 
 
-def draw_slices(story: Story) -> dict[str, str]:
-    """`slices`: a small sheet a parameter, twelve at most, of the chosen trial's family. Needs five finished trials."""
+def draw_parameter_slices(story: Story) -> dict[str, str]:
+    """`parameter_slices`: a small sheet a parameter, twelve at most, of the chosen trial's family. Needs five finished trials."""
     search = story.search
     trained = shown(search) if search is not None else None
     if search is None or trained is None:
@@ -59,8 +59,8 @@ def draw_slices(story: Story) -> dict[str, str]:
     if len(trials) < FEWEST or not dimensions:
         return {}
     paints = [_panel(search, trials, trained, dimension, k % 4 == 0) for k, dimension in enumerate(dimensions.values())]
-    note = f"{search.metric} along each parameter's range; orange: the chosen trial; a red line: it lies at that end"
-    return {"slices": draw_panels("slices", "Slices", note, paints, across=4, panel=118)}
+    note = f"{search.metric} over its range; orange: the chosen trial; a red line: it lies at that end"
+    return {"parameter_slices": draw_panels("parameter_slices", "Score along each parameter", note, paints, across=4, panel=118)}
 
 
 def _panel(search: Search, trials: list[Trial], trained: Trial, dimension: Dimension, first: bool) -> Paint:

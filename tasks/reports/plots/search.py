@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.metrics import METRICS
 from tasks.records import Floats, Search, Story, Trial
-from tasks.reports.dimensions import shown
+from tasks.reports.dimensions import known_metric, shown
 from tasks.reports.plots.drawing import dots, draw, legend, spread
 from tasks.reports.plots.svg import BAD, CHALLENGER, CHAMPION, QUIET, TEXT
 
@@ -51,7 +50,7 @@ def limits(values: Floats, greater: bool) -> tuple[float, float]:
 
 
 def greater(search: Search) -> bool:
-    metric = METRICS.get(search.metric)
+    metric = known_metric(search.metric)
     return metric is not None and metric.greater_is_better
 
 

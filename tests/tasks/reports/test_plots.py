@@ -11,15 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, recall_score, roc_auc_score, roc_curve
+from sklearn.metrics import auc, confusion_matrix, precision_recall_curve, precision_score, recall_score, roc_auc_score, roc_curve
 
-from tasks.records import Floats, Trial
+from tasks.records import Attribution, Floats, Interval, PastScore, SliceScore, Trial
 from tasks.reports.plots import plots
 from tasks.reports.plots.binary import calibration_line, precision_line, roc_line
+from tasks.reports.plots.decisions import lift_line, threshold_lines, threshold_rows
 from tasks.reports.plots.drawing import decimals, spread, thin
+from tasks.reports.plots.drift import bin_names, ranked_columns
 from tasks.reports.plots.multiclass import count_pairs, frequent
 from tasks.reports.plots.regression import quantiles_along
+from tasks.reports.plots.retrains import effects, scores_by_retrain
 from tasks.reports.plots.search import best_so_far, limits, worst_shown
+from tasks.reports.plots.slices import slice_lines
 from tasks.reports.plots.timeline import Bar, bars_of, sort_lanes
 from tests import stories
 from tests.scores import evaluated, noisy
@@ -27,12 +31,13 @@ from tests.searches import make_search
 
 SVG = "{http://www.w3.org/2000/svg}"
 BINARY, MULTICLASS, REGRESSION = (
-    {"roc", "precision_recall", "calibration"},
+    {"roc", "precision_recall", "calibration", "lift", "thresholds"},
     {"confusion", "classes"},
     {"residuals", "residual_distribution"},
 )
 ALWAYS = {"search_history", "importance"}
-SEARCHED = {"parallel", "parameter_importance", "learning_curves", "slices", "timeline"}
+SEARCHED = {"parallel", "parameter_importance", "learning_curves", "parameter_slices", "timeline"}
+COMPARED = {"slices", "drift", "score_history", "attribution"}
 
 
 def elements(svg: str) -> Iterator[Element]:
@@ -45,16 +50,17 @@ def elements(svg: str) -> Iterator[Element]:
 @pytest.mark.parametrize(
     ("name", "drawn"),
     [
-        ("promoted", ALWAYS | BINARY),
-        ("multiclass", ALWAYS | MULTICLASS),
-        ("regression", ALWAYS | REGRESSION),
+        ("promoted", ALWAYS | BINARY | COMPARED),
+        ("multiclass", ALWAYS | MULTICLASS | COMPARED),
+        ("regression", ALWAYS | REGRESSION | COMPARED),
         ("first", ALWAYS | BINARY),
-        ("searched", ALWAYS | SEARCHED | BINARY),
-        ("families", ALWAYS | SEARCHED | BINARY),
-        ("kept", {"importance"} | BINARY),
+        ("searched", ALWAYS | SEARCHED | BINARY | COMPARED),
+        ("families", ALWAYS | SEARCHED | BINARY | COMPARED),
+        ("kept", {"importance"} | BINARY | COMPARED),
+        ("asked", ALWAYS | REGRESSION | COMPARED),
+        ("forbidden", ALWAYS | BINARY | COMPARED),
         ("unchanged", set()),
         ("data_rejected", set()),
-        ("failed", set()),
     ],
 )
 def test_a_story_gets_the_plots_it_has_something_to_show_in(name: str, drawn: set[str]) -> None:
@@ -241,7 +247,7 @@ def test_searches_of_every_size_are_drawn_without_a_word_and_bearably_small(
     assert sum(map(len, drawn.values())) < 300_000
     assert {"learning_curves", "timeline"} <= set(drawn)
     assert ("parallel" in drawn) == ("search_history" in drawn) == (count > 1)
-    assert ("slices" in drawn) == (count >= 20)
+    assert ("parameter_slices" in drawn) == (count >= 20)
 
 
 def test_the_same_search_is_the_same_picture() -> None:
@@ -251,7 +257,7 @@ def test_the_same_search_is_the_same_picture() -> None:
 
 def test_a_search_of_which_little_was_noted_is_drawn_as_far_as_it_goes(caplog: pytest.LogCaptureFixture) -> None:
     drawn = plots(replace(stories.promoted(), search=make_search(40, bare=True), evaluation=None))
-    assert set(drawn) == ALWAYS | {"parallel", "parameter_importance", "slices"}
+    assert set(drawn) == ALWAYS | {"parallel", "parameter_importance", "parameter_slices"} | COMPARED - {"slices"}
     assert not caplog.records
 
 
@@ -271,7 +277,7 @@ def test_an_end_of_the_range_is_marked_in_the_slices_only_where_the_chosen_value
     marked = []
     for trial in (inside, outside):
         trials = tuple(trial if one.number == trial.number else one for one in search.trials)
-        svg = plots(replace(stories.promoted(), search=replace(search, trials=trials, chosen=trial)))["slices"]
+        svg = plots(replace(stories.promoted(), search=replace(search, trials=trials, chosen=trial)))["parameter_slices"]
         marked.append(svg.count("var(--bad"))
     assert marked[1] == marked[0] + 1
 
@@ -295,3 +301,146 @@ def test_trials_of_an_earlier_process_are_not_on_the_timeline() -> None:
     search = make_search(10)
     assert len(bars_of(replace(search, resumed=4))) < len(bars_of(search))
     assert bars_of(replace(search, resumed=10)) == []
+
+
+# thresholds
+
+
+def test_thresholds_bring_what_scikit_learn_says() -> None:
+    truth, prediction = noisy()
+    for row in threshold_rows(truth, prediction, (0.1, 0.35, 0.8)):
+        called = prediction >= row.threshold
+        assert row.precision == pytest.approx(precision_score(truth, called))
+        assert row.recall == pytest.approx(recall_score(truth, called))
+        assert row.flagged == pytest.approx(called.mean())
+
+
+def test_a_threshold_that_no_row_reaches_has_no_precision() -> None:
+    (row,) = threshold_rows(np.array([0.0, 1.0]), np.array([0.2, 0.3]), (0.9,))
+    assert np.isnan(row.precision)
+    assert (row.flagged, row.recall) == (0, 0)
+
+
+def test_the_lines_over_thresholds_are_scikit_learns() -> None:
+    truth, prediction = noisy()
+    precision, recall, thresholds = precision_recall_curve(truth, prediction)
+    found = threshold_lines(truth, prediction)
+    np.testing.assert_allclose(found[0], thresholds)
+    np.testing.assert_allclose(found[1], precision[:-1])
+    np.testing.assert_allclose(found[2], recall[:-1])
+    np.testing.assert_allclose(found[3], [(prediction >= threshold).mean() for threshold in thresholds])
+
+
+def test_lift_is_precision_over_the_share_of_positives_and_ends_at_one() -> None:
+    truth, prediction = noisy()
+    flagged, lift = lift_line(truth, prediction)
+    for share, times in zip(flagged[::20], lift[::20], strict=True):
+        first = prediction >= np.sort(prediction)[::-1][round(share * len(truth)) - 1]
+        assert times == pytest.approx(truth[first].mean() / truth.mean())
+    assert (flagged[-1], lift[-1]) == pytest.approx((1, 1))
+
+
+# slices, drift, retrains
+
+
+def interval(difference: float, reach: float) -> Interval:
+    return Interval(difference, difference - reach, difference + reach, reach / 2, 0.95, 20)
+
+
+def test_a_slice_is_coloured_by_what_its_interval_shows() -> None:
+    story = stories.promoted()
+    assert story.evaluation is not None
+    slices = (
+        SliceScore("shop", "north", 500, 0.4, 0.5, interval(-0.1, 0.02)),
+        SliceScore("shop", "south", 500, 0.5, 0.4, interval(0.1, 0.02)),
+        SliceScore("shop", "west", 500, 0.5, 0.5, interval(0.001, 0.02)),
+        SliceScore("shop", "tiny", 3, 0.5, 0.3, None, "3 rows are fewer than gate.slice_min_rows"),
+        SliceScore("shop", "new", 3, 0.5, None, None),
+    )
+    lines = slice_lines(replace(story.evaluation, slices=slices))
+    assert [line.side for line in lines] == ["better", "worse", "open", "not judged"]
+    assert lines[3].difference == pytest.approx(0.2)
+
+
+def test_of_very_many_slices_those_that_differ_most_are_drawn_and_the_note_says_so() -> None:
+    story = stories.promoted()
+    assert story.evaluation is not None
+    slices = tuple(SliceScore("day", f"d{k}", 500, 0.4, 0.4, interval(k / 1000, 0.02)) for k in range(60))
+    svg = plots(replace(story, evaluation=replace(story.evaluation, slices=slices)))["slices"]
+    assert "the 24 of 60 that differ most" in svg
+    assert "day: d59" in svg
+    assert "day: d20" not in svg
+
+
+def test_slices_of_hostile_names_are_text() -> None:
+    story = stories.promoted()
+    assert story.evaluation is not None
+    hostile = "<script>alert(1)</script>$x^2$\\frac\n&amp;"
+    slices = (SliceScore(hostile, hostile, 500, 0.4, 0.5, interval(-0.1, 0.02)),)
+    svg = plots(replace(story, evaluation=replace(story.evaluation, slices=slices)))["slices"]
+    assert "<script" not in svg
+    assert any("<script>" in (element.text or "") for element in elements(svg))
+
+
+def test_columns_are_ranked_by_their_index_the_target_among_them() -> None:
+    story = stories.promoted()
+    assert story.drift is not None
+    ranked = ranked_columns(story.drift)
+    assert len(ranked) == len(story.drift.columns) + 1
+    assert [drift.index for drift in ranked] == sorted((drift.index for drift in ranked), reverse=True)
+    assert ranked_columns(None) == []
+
+
+def test_every_bin_has_a_name() -> None:
+    story = stories.promoted()
+    assert story.drift is not None
+    for drift in ranked_columns(story.drift):
+        names = bin_names(drift.now)
+        assert len(names) == len(drift.now.shares)
+        assert names[-1] == "missing"
+    numeric = next(drift.now for drift in ranked_columns(story.drift) if drift.now.kind == "number")
+    assert bin_names(numeric)[0].startswith("up to ")
+
+
+def test_drift_between_other_bins_is_not_drawn(caplog: pytest.LogCaptureFixture) -> None:
+    story = stories.promoted()
+    assert story.drift is not None
+    first = story.drift.columns[0]
+    odd = replace(first, index=9.0, before=replace(first.before, shares=first.before.shares[:-1]))
+    assert "drift" not in plots(replace(story, drift=replace(story.drift, columns=(odd,))))
+    assert "must be of the same bins" in caplog.text
+
+
+def past(as_of: str, value: float | None, verdict: str = "kept", metric: str = "log_loss", run: str = "") -> PastScore:
+    return PastScore(as_of, verdict, "2", metric, value, 0.5, run)
+
+
+def test_scores_over_retrains_end_with_this_one_and_leave_out_other_metrics() -> None:
+    story = stories.promoted()
+    found = scores_by_retrain(
+        replace(
+            story,
+            past=(past("2013-07-01", 0.4), past("2013-08-01", 0.4, metric="brier"), past("2013-09-01", None), past("2013-10-01", 0.7)),
+        )
+    )
+    assert [score.as_of[:10] for score in found] == ["2013-07-01", "2013-10-01"]
+    assert found[-1].challenger == story.result.metric["challenger"]
+
+
+def test_one_retrain_has_no_history_and_two_hundred_have_the_last_sixty() -> None:
+    story = stories.promoted()
+    assert "score_history" not in plots(replace(story, past=()))
+    many = tuple(past(f"{1813 + k}-10-01", 0.4 + k / 1000, "promoted" if k % 3 else "kept") for k in range(199))
+    svg = plots(replace(story, past=many))["score_history"]
+    assert "1952-10-01" not in svg
+    assert "2013-10-01" in svg
+    assert len(svg) < 40_000
+
+
+def test_the_effects_add_up_to_the_whole_and_without_figures_nothing_is_drawn() -> None:
+    attribution = Attribution(0.5, 0.46, 0.49, 0.45, -0.04, -0.01, 0.004)
+    assert dict(effects(attribution))["together"] == pytest.approx(attribution.new_settings_new_data - attribution.old_settings_old_data)
+    story = stories.promoted()
+    assert "attribution" not in plots(replace(story, attribution=replace(attribution, data=float("nan"))))
+    svg = plots(replace(story, attribution=attribution))["attribution"]
+    assert all(text in svg for text in ("new data", "new settings", "together"))

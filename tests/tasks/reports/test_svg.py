@@ -57,7 +57,7 @@ def test_large_test_windows_and_long_searches_stay_small_and_quick() -> None:
         many = evaluated(task, truth, prediction, prediction**1.1)
         drawn |= plots(replace(many, search=replace(story.search, trials=trials), importance={f"f{k}": 1 / (k + 1) for k in range(5000)}))
     assert time.process_time() - started < 2.0
-    assert len(drawn) == 7
+    assert len(drawn) == 9
     assert max(map(len, drawn.values())) < 100_000
 
 

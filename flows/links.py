@@ -12,6 +12,7 @@ from flows.claims import current_claim
 from flows.pages import MLFLOW_PORT, PREFECT_PORT
 from flows.preflight import without_user
 from flows.servers import LOOPBACK, PAGELESS
+from flows.views import Views, run_page
 from tasks.homes import Home
 from tasks.tracking import Run
 
@@ -24,10 +25,17 @@ class Links:
     prefect: str | None
     embedded: bool
 
-    def to_look(self) -> dict[str, str]:
-        """Page name -> where, for the summary."""
+    def to_look(self, views: Views | None = None) -> dict[str, str]:
+        """Page name -> where, for the summary; a line each."""
         found = {"MLflow": self.mlflow, **({"Prefect": self.prefect} if self.prefect else {})}
+        if views is not None:
+            pages = {"retrains": views.retrains, "compare": views.compare, "trials": views.trials}
+            found |= {name: self.behind(page) for name, page in pages.items() if page}
         return found | ({"pages": "evertune ui  (serves the addresses above)"} if self.embedded else {})
+
+    def behind(self, fragment: str) -> str:
+        """The whole address of a page of MLflow's."""
+        return self.mlflow.partition("#")[0] + fragment
 
 
 def find_links(home: Home, run: Run, flow_run_id: str | None) -> Links:
@@ -38,7 +46,7 @@ def find_links(home: Home, run: Run, flow_run_id: str | None) -> Links:
     mlflow, prefect_served = without_user(mlflow)[0], prefect_served and without_user(prefect_served)[0]
     prefect = prefect_served or (claim and claim.prefect) or f"http://{LOOPBACK}:{PREFECT_PORT}"
     return Links(
-        mlflow=f"{mlflow.rstrip('/')}/#/experiments/{run.tracker.experiment}/runs/{run.id}?workflowType=machine_learning",
+        mlflow=f"{mlflow.rstrip('/')}/{run_page(run.tracker.experiment, run.id)}",
         prefect=f"{prefect.rstrip('/')}/v2/runs/flow-run/{flow_run_id}" if flow_run_id else None,
         embedded=not (tracker_served and prefect_served) and not (claim and claim.mlflow),
     )

@@ -7,9 +7,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from typing import Any
-from urllib.parse import quote
 
-from tasks.metrics import METRICS
 from tasks.models.recipes import USE, Recipe
 from tasks.records import Search, Trial
 from tasks.reports.iterations import best_so_far, marks, span, to_csv, trial_rows
@@ -33,6 +31,7 @@ class SearchRecord:
         self.run, self.metric, self._began = run, metric, began
         self._children: dict[int, Run] = {}
         self._written: set[int] = set()
+        self._curve: list[tuple[str, float, int]] = []
         self._lock = threading.Lock()
 
     def add(self, trial: Trial) -> None:
@@ -53,7 +52,7 @@ class SearchRecord:
         child.end(STATUS[trial.state], self._began + ended)
 
     def close(self, search: Search) -> None:
-        """Mark the best trial and the chosen one, and write the table and the curve of the best so far to the parent.
+        """Mark the best trial and the chosen one, and write the table to the parent; the curve waits for `write_curve`.
 
         Trials that have no child yet get one: those of an earlier process, and one that was chosen although time cut it short.
         """
@@ -63,17 +62,16 @@ class SearchRecord:
             words = marks(search, trial)
             tags = {f"evertune.{word}": "yes" for word in words.split(", ")}
             self._children[trial.number].tags({**tags, "mlflow.runName": f"trial {trial.number:03d} ({words})"})
-        self.run.batch([(CURVE, value, number) for number, value in best_so_far(search)])
+        self._curve = [(CURVE, value, number) for number, value in best_so_far(search)]
         if rows := trial_rows(search):
             self.run.table(rows, f"{TABLE}.json")
             self.run.text(to_csv(rows), f"{TABLE}.csv")
 
-
-def trials_page(server: str, run: Run, metric: str) -> str:
-    """MLflow's list of this run's trials, the best first; those without a score come last."""
-    mine = quote(f"tags.`mlflow.parentRunId` = '{run.id}'")
-    order = f"orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc={str(not METRICS[metric].greater_is_better).lower()}"
-    return f"{server.rstrip('/')}/#/experiments/{run.tracker.experiment}/runs?workflowType=machine_learning&searchFilter={mine}&{order}"
+    def write_curve(self) -> None:
+        """The best so far by trial, on the parent. To be called after the scores: MLflow lists metrics in the order they came."""
+        if self._curve:
+            self.run.batch(self._curve)
+            self._curve = []
 
 
 def to_paste(recipe: Recipe, chosen: Collection[str]) -> dict[str, Any]:

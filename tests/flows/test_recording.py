@@ -9,14 +9,13 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import mlflow.artifacts
 import pytest
 from mlflow import MlflowClient
 
 from configs.reading import read_config
-from flows.recording import CURVE, SearchRecord, to_paste, trials_page
+from flows.recording import CURVE, SearchRecord, to_paste
 from tasks.homes import Home
 from tasks.models.lightgbm import LightGBM
 from tasks.models.recipes import Recipe
@@ -37,12 +36,18 @@ def run(store: Home) -> Any:
         yield opened
 
 
-def write(run: Run, search: Search) -> list[Any]:
-    """Record a search; its children by number."""
+def write(run: Run, search: Search) -> SearchRecord:
+    """Record a search, all but the curve."""
     record = SearchRecord(run, search.metric, BEGAN)
     for trial in search.trials:
         record.add(trial)
     record.close(search)
+    return record
+
+
+def written(run: Run, search: Search) -> list[Any]:
+    """Record a search; its children in the order they started."""
+    write(run, search)
     return children(run)
 
 
@@ -56,7 +61,7 @@ def number(child: Any) -> int:
 
 def test_every_trial_is_a_child_with_its_name_state_times_and_scores(run: Run) -> None:
     search = make_search(20)
-    found = {number(child): child for child in write(run, search)}
+    found = {number(child): child for child in written(run, search)}
     assert sorted(found) == list(range(20))
     for trial in search.trials:
         child = found[trial.number]
@@ -86,29 +91,33 @@ def test_the_best_and_the_chosen_trial_are_marked_in_tags_and_names(run: Run) ->
     search = make_search(20)
     assert search.best is not None
     assert search.chosen is not None
-    found = {number(child): child for child in write(run, search)}
+    found = {number(child): child for child in written(run, search)}
     assert [n for n, child in found.items() if "evertune.best" in child.data.tags] == [search.best.number]
     assert [n for n, child in found.items() if "evertune.chosen" in child.data.tags] == [search.chosen.number]
     assert found[search.best.number].info.run_name == f"trial {search.best.number:03d} (best)"
 
 
 def test_a_failed_trial_keeps_its_error(run: Run) -> None:
-    failed = next(child for child in write(run, make_search(16)) if child.info.status == "FAILED")
+    failed = next(child for child in written(run, make_search(16)) if child.info.status == "FAILED")
     assert failed.data.tags["evertune.error"] == failed.data.tags["mlflow.note.content"] == "took more than 2 GB"
 
 
 def test_learning_curves_are_metrics_by_round_with_their_first_and_last_point(run: Run) -> None:
     search = make_search(3)
-    child = next(child for child in write(run, search) if number(child) == 2)
+    child = next(child for child in written(run, search) if number(child) == 2)
     curve = run.client.get_metric_history(child.info.run_id, "curve/fold_2")
     whole = search.trials[2].scores[1].curve
     assert [(point.step, point.value) for point in (curve[0], curve[-1])] == [whole[0], whole[-1]]
     assert len(curve) <= 20
 
 
-def test_the_parent_has_the_curve_of_the_best_so_far_by_trial(run: Run) -> None:
+def test_the_parent_has_the_curve_of_the_best_so_far_by_trial_after_the_scores(run: Run) -> None:
     search = make_search(20)
-    write(run, search)
+    record = write(run, search)
+    run.metrics({"log_loss": 0.4})
+    record.write_curve()
+    record.write_curve()
+    assert list(run.client.get_run(run.id).data.metrics) == ["log_loss", CURVE]
     points = [(point.step, point.value) for point in run.client.get_metric_history(run.id, CURVE)]
     best, expected = None, []
     for trial in search.trials:
@@ -156,7 +165,7 @@ def test_without_a_beginning_the_first_trial_ends_now(run: Run) -> None:
 
 def test_a_search_in_which_nothing_finished_is_recorded_too(run: Run) -> None:
     failed = tuple(trial for trial in make_search(30).trials if trial.state == "failed")
-    write(run, Search("log_loss", failed, None, "failures", 1.0))
+    write(run, Search("log_loss", failed, None, "failures", 1.0)).write_curve()
     assert len(children(run)) == 2
     assert run.client.get_metric_history(run.id, CURVE) == []
 
@@ -165,13 +174,6 @@ def test_more_parameters_and_points_than_one_request_takes_are_all_written(run: 
     run.batch([("loss", 0.1, step) for step in range(1500)], {f"p{k}": k for k in range(150)})
     assert len(run.client.get_metric_history(run.id, "loss")) == 1500
     assert len(run.client.get_run(run.id).data.params) == 150
-
-
-@pytest.mark.parametrize(("metric", "ascending"), [("log_loss", "true"), ("roc_auc", "false")])
-def test_the_page_of_the_trials_asks_for_the_best_first(run: Run, metric: str, ascending: str) -> None:
-    asked = parse_qs(urlsplit(trials_page("http://127.0.0.1:5000/", run, metric)).fragment.partition("?")[2])
-    assert asked["searchFilter"] == [f"tags.`mlflow.parentRunId` = '{run.id}'"]
-    assert (asked["orderByKey"], asked["orderByAsc"]) == ([f"metrics.`{metric}`"], [ascending])
 
 
 # settings to paste

@@ -9,11 +9,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
+from tasks.comparisons.blocks import FEWEST as FEWEST_DAYS
+from tasks.comparisons.blocks import block_rows
+from tasks.comparisons.churn import measure_churn
+from tasks.comparisons.costs import measure_cost
+from tasks.comparisons.golden import ask_golden
+from tasks.comparisons.intervals import paired_interval
+from tasks.comparisons.slices import compare_slices
 from tasks.errors import TrainingFailed
 from tasks.metrics import Metric, score
 from tasks.models.model import Fitted
-from tasks.records import Evaluation, Floats, Rows, Split, Table
+from tasks.records import Evaluation, Floats, Fold, Rows, Split, Table
+from tasks.settings import GateSettings
 from tasks.stage import stage
 from tasks.targets import encode, queries
 
@@ -30,10 +39,14 @@ class Rival:
 
 
 @stage("evaluate")
-def evaluate_model(fitted: Fitted, rival: Rival | None, table: Table, split: Split, metric: Metric, metrics: tuple[str, ...]) -> Evaluation:
-    """Every metric for challenger and rival on the test rows; a rival that cannot be scored is said so in the note.
+def evaluate_model(
+    fitted: Fitted, rival: Rival | None, table: Table, split: Split, metric: Metric, metrics: tuple[str, ...], gate: GateSettings
+) -> Evaluation:
+    """Everything the gate weighs of challenger and rival on the test rows: scores and how sure they are, slices, golden rows, cost.
 
-    Raises TrainingFailed when the challenger does not answer with numbers, or its main metric is none.
+    A rival that cannot be scored is said so in the note. What it costs to answer is measured where the gate has a limit on it.
+    Raises TrainingFailed when the challenger does not answer with numbers, or its main metric is none; ConfigError for a
+    slice's column or golden rows that cannot be had.
     """
     frame = table.frame.iloc[split.test]
     truth, query = encode(fitted.target, frame[fitted.target.column]), queries(table.columns, frame)
@@ -43,19 +56,60 @@ def evaluate_model(fitted: Fitted, rival: Rival | None, table: Table, split: Spl
         challenger = _score(names, truth, prediction, query)
     except Exception as error:  # a library's own error, of whatever class it chose
         raise TrainingFailed(f"the challenger cannot be scored on the test rows: {_say(error)}") from error
-    ours = Evaluation(metric.name, challenger, {}, len(frame), "nobody", "there is no champion to compare with", truth, prediction)
-    if rival is None:
-        return ours
+    evaluation = Evaluation(
+        metric.name,
+        challenger,
+        {},
+        len(frame),
+        "nobody",
+        "there is no champion to compare with",
+        truth,
+        prediction,
+        blocks=_blocks(table, split, query),
+        golden=ask_golden(fitted, gate),
+        cost=measure_cost(fitted, frame) if gate.weighs_cost else None,
+    )
+    if rival is not None:
+        evaluation = _compare(evaluation, rival, frame, names, query)
+    return _doubt(evaluation, fitted, frame, metric, query, gate)
+
+
+def _compare(ours: Evaluation, rival: Rival, frame: pd.DataFrame, names: tuple[str, ...], query: Rows | None) -> Evaluation:
+    """With the rival's scores, or a note that it has none."""
     try:
         theirs = _predict(rival.predict, frame)
-        if theirs.shape != prediction.shape:
-            raise ValueError(f"it answers in the shape {theirs.shape}, the challenger in {prediction.shape}")
-        champion = _score(names, truth, theirs, query)
+        if theirs.shape != ours.prediction.shape:
+            raise ValueError(f"it answers in the shape {theirs.shape}, the challenger in {ours.prediction.shape}")
+        champion = _score(names, ours.truth, theirs, query)
     except Exception as error:  # an old model may fail in any way; that must not promote the new one
         log.warning("the champion could not be scored", exc_info=error)
         who = "the champion" if rival.kind == "champion" else "the champion's settings, refitted,"
         return replace(ours, compared_with=rival.kind, note=f"{who} could not be scored: {_say(error)}")
     return replace(ours, champion=champion, compared_with=rival.kind, note=rival.note, champion_prediction=theirs)
+
+
+def _doubt(
+    evaluation: Evaluation, fitted: Fitted, frame: pd.DataFrame, metric: Metric, query: Rows | None, gate: GateSettings
+) -> Evaluation:
+    """With how sure the difference is, on all rows and on slices of them, and how many predictions it changes."""
+    truth, ours, theirs, blocks = evaluation.truth, evaluation.prediction, evaluation.champion_prediction, evaluation.blocks
+    assert blocks is not None
+    slices = compare_slices(frame, gate, truth, ours, theirs, blocks, metric, query)
+    if theirs is None:
+        return replace(evaluation, slices=slices)
+    interval = paired_interval(truth, ours, theirs, metric, blocks, gate.confidence, query)
+    return replace(evaluation, slices=slices, interval=interval, churn=measure_churn(fitted.target, ours, theirs))
+
+
+def _blocks(table: Table, split: Split, query: Rows | None) -> Rows:
+    """The block of each test row. A few days stay days here: slices of a day share its weather, and would look too sure."""
+    blocks = block_rows(table, Fold(split.test[:0], split.test))
+    if table.columns.time is None:
+        return blocks
+    days = np.asarray(pd.factorize(table.frame[table.columns.time].iloc[split.test].dt.floor("D"))[0], dtype=np.int64)
+    if days.max() + 1 >= FEWEST_DAYS:
+        return blocks
+    return days if query is None else days[np.unique(query, return_index=True)[1]][query]
 
 
 def _predict(predict: Callable[[Any], Floats], frame: Any) -> Floats:

@@ -7,7 +7,6 @@ how hard each month is. Source: Efron and Tibshirani, An Introduction to the Boo
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.comparisons.intervals import draw_blocks
 from tasks.metrics import Metric
 from tasks.records import Floats, FoldScore
-
-RESAMPLES = 2000
-SEED = 20_130_901
-"""Fixed: the same two trials are always told apart in the same way, and all pairs by the same draws."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +69,10 @@ def _common(a: Sequence[FoldScore], b: Sequence[FoldScore]) -> Iterable[tuple[Fo
 
 
 def _noise(ours: FoldScore, theirs: FoldScore, rows: NDArray[np.int64]) -> Floats | None:
-    """How far the fold's mean difference is off when its blocks are drawn again, shape (RESAMPLES,); None for a single block.
+    """How far the fold's mean difference is off when its blocks are drawn again, shape (draws,); None for a single block.
 
-    Stretched by the root of n / (n - 1), since a bootstrap of n blocks finds a variance that much too small.
+    Folds are drawn independently of each other, and all pairs of trials by the same draws. Stretched by the root of
+    n / (n - 1), since a bootstrap of n blocks finds a variance that much too small.
     """
     difference = np.subtract(ours.blocks, theirs.blocks)
     usable = np.isfinite(difference)
@@ -83,14 +80,7 @@ def _noise(ours: FoldScore, theirs: FoldScore, rows: NDArray[np.int64]) -> Float
     if count < 2:
         return None
     difference, weight = difference[usable], rows[usable].astype(np.float64)
-    draws = _draws(count, ours.fold)
+    draws = draw_blocks(count, stream=ours.fold)
     centred = difference - np.average(difference, weights=weight)
     noise: Floats = (draws @ (centred * weight)) / (draws @ weight) * math.sqrt(count / (count - 1))
     return noise
-
-
-@functools.lru_cache(maxsize=64)
-def _draws(blocks: int, fold: int) -> Floats:
-    """How often each block was drawn, shape (RESAMPLES, blocks); folds are drawn independently of each other."""
-    random = np.random.default_rng([SEED, fold])
-    return random.multinomial(blocks, np.full(blocks, 1 / blocks), size=RESAMPLES).astype(np.float64)

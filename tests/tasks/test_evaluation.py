@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,14 +10,15 @@ import pandas as pd
 import pytest
 import sklearn.metrics as oracle
 
-from tasks.errors import TrainingFailed
+from tasks.errors import ConfigError, TrainingFailed
 from tasks.evaluation import Rival, evaluate_model
 from tasks.features import build_features
+from tasks.gate import judge_candidate
 from tasks.metrics import METRICS
 from tasks.models import parse_model
 from tasks.models.model import Fitted, Fitting, Native
 from tasks.records import Columns, Evaluation, Floats, Split, Table, Target
-from tasks.settings import FeatureSettings
+from tasks.settings import FeatureSettings, GateSettings, LeakageSettings
 from tasks.training import train_model
 
 BINARY, SEVERAL = Target("sold", "binary", ("no", "yes")), Target("sold", "multiclass", ("a", "b", "c"))
@@ -38,10 +42,20 @@ def trained(target: Target) -> Fitted:
 
 
 def evaluate(
-    rival: Any = None, target: Target = BINARY, kind: Any = "champion", fitted: Fitted | None = None, metrics: Any = ()
+    rival: Any = None,
+    target: Target = BINARY,
+    kind: Any = "champion",
+    fitted: Fitted | None = None,
+    metrics: Any = (),
+    table: Table | None = None,
+    **gate: Any,
 ) -> Evaluation:
     chosen = None if rival is None else Rival(kind, "champion v3 on rows that neither has seen", rival)
-    return evaluate_model(fitted or trained(target), chosen, table_for(target), SPLIT, METRIC, metrics)
+    return evaluate_model(fitted or trained(target), chosen, table or table_for(target), SPLIT, METRIC, metrics, GateSettings(**gate))
+
+
+def even(frame: pd.DataFrame) -> Floats:
+    return np.full(len(frame), 0.5)
 
 
 def answering(answers: Any) -> Fitted:
@@ -130,4 +144,82 @@ def test_a_challenger_without_a_main_metric_has_failed() -> None:
     table = table_for(BINARY)
     table = Table(table.frame.assign(sold="yes"), table.columns, "digest", ())
     with pytest.raises(TrainingFailed, match="roc_auc is nan, not a finite number"):
-        evaluate_model(trained(BINARY), None, table, SPLIT, METRICS["roc_auc"], ())
+        evaluate_model(trained(BINARY), None, table, SPLIT, METRICS["roc_auc"], (), GateSettings())
+
+
+def test_the_difference_comes_with_how_sure_it_is() -> None:
+    found = evaluate(even)
+    assert found.interval is not None
+    assert found.interval.difference == pytest.approx(found.challenger["log_loss"] - math.log(2))
+    assert found.interval.low < found.interval.difference < found.interval.high
+    assert found.interval.blocks == 20
+    assert found.churn == pytest.approx(np.mean((found.prediction >= 0.5) != 1.0))
+
+
+def test_a_rival_without_a_score_leaves_nothing_to_be_sure_of() -> None:
+    for found in (evaluate(), evaluate(broken)):
+        assert (found.interval, found.churn, found.slide) == (None, None, None)
+        assert found.blocks is not None
+        assert found.blocks.shape == (60,)
+
+
+def test_a_model_that_answers_as_the_champion_does_is_promoted() -> None:
+    fitted = trained(BINARY)
+    found = evaluate(fitted.predict, fitted=fitted)
+    assert found.interval is not None
+    assert (found.interval.difference, found.interval.high, found.churn) == (0, 0, 0)
+    for rule, answer in (("non_inferior", "promote"), ("superior", "keep")):
+        settings = GateSettings(rule=rule, margin=0)  # type: ignore[arg-type]
+        assert judge_candidate(found, settings, (), LeakageSettings(), None).answer == answer
+
+
+def dated(days: int) -> Table:
+    """The test rows in time order over so many days, the training rows before them."""
+    table = table_for(BINARY)
+    when = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(np.maximum(np.arange(160) - 100, -1) * days // 60, unit="D")
+    return replace(table, frame=table.frame.assign(when=when), columns=replace(table.columns, time="when"))
+
+
+@pytest.mark.parametrize(("days", "sure"), [(1, False), (4, False), (5, True), (7, True), (12, True)])
+def test_days_are_the_blocks_and_a_few_of_them_say_nothing(days: int, sure: bool) -> None:
+    found = evaluate(even, table=dated(days))
+    assert found.blocks is not None
+    assert found.blocks.tolist() == (np.arange(60) * days // 60).tolist()
+    assert found.interval is not None
+    assert math.isfinite(found.interval.high) == sure
+
+
+def test_a_query_that_spans_two_days_is_one_block() -> None:
+    table = dated(3)
+    table = replace(table, frame=table.frame.assign(search=np.arange(160) // 8), columns=replace(table.columns, query="search"))
+    found = evaluate(even, table=table)
+    assert found.blocks is not None
+    assert (pd.Series(found.blocks).groupby(table.frame["search"].iloc[SPLIT.test].to_numpy()).nunique() == 1).all()
+
+
+def test_slices_are_scored_with_and_without_a_rival() -> None:
+    table = table_for(BINARY)
+    table = replace(table, frame=table.frame.assign(shop=np.where(np.arange(160) % 3, "north", "south")))
+    found = evaluate(even, table=table, slices=["shop"], slice_min_rows=30)
+    assert [(one.value, one.rows, one.interval is not None) for one in found.slices] == [("north", 40, True), ("south", 20, False)]
+    assert all(one.champion is None for one in evaluate(table=table, slices=["shop"]).slices)
+
+
+def test_a_slice_of_an_unknown_column_names_the_one_that_was_meant() -> None:
+    with pytest.raises(ConfigError, match=r"gate\.slices: the table has no column 'prise'; did you mean price\?"):
+        evaluate(slices=["prise"])
+
+
+def test_golden_rows_are_asked(tmp_path: Path) -> None:
+    path = tmp_path / "golden.csv"
+    path.write_text("price,sold\n3.0,yes\n-3.0,yes\n")
+    assert [row.passed for row in evaluate(golden=path).golden] == [True, False]
+    assert evaluate().golden == ()
+
+
+def test_what_it_costs_to_answer_is_measured_where_it_counts() -> None:
+    assert evaluate().cost is None
+    cost = evaluate(max_megabytes=1.0).cost
+    assert cost is not None
+    assert cost.one_row_ms > 0
+    assert 0 < cost.megabytes < 1

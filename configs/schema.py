@@ -104,9 +104,9 @@ class RetrainConfig(TableSettings):
 
     @property
     def kept_columns(self) -> tuple[str, ...]:
-        """Columns that must be there, whether or not they are features: of the split, the weights, the optional groups."""
+        """Columns that must be there, whether or not they are features: of split, weights, optional groups and the gate's slices."""
         groups = (column for columns in self.features.optional.values() for column in columns)
-        return tuple(dict.fromkeys(filter(None, (self.split.group, self.weights.column, *groups))))
+        return tuple(dict.fromkeys(filter(None, (self.split.group, self.weights.column, *groups, *self.gate.slices))))
 
     @property
     def usable_threads(self) -> int:

@@ -6,36 +6,42 @@ import hashlib
 import json
 import logging
 import math
-import os
-import re
-import subprocess
 from datetime import datetime
-from importlib.metadata import version
+from functools import cached_property
 from typing import Any
-
-import yaml
 
 from configs.schema import RetrainConfig
 from flows.links import find_links
+from flows.notes import write_notes
 from flows.occasions import Occasion
+from flows.preflight import studies_url
+from flows.provenance import code_version, resolved
 from flows.recording import SearchRecord, to_paste
+from flows.views import PLOTS, REPORT, find_views
 from tasks.artifacts import publish_link, publish_markdown
+from tasks.baselines import ANSWERED_TAG as ANSWERED_BY
+from tasks.baselines import DECIDED, FINGERPRINT_FILE, FIRST_TAG, LAST_TAG, METRIC_TAG, PROFILE_FILE, find_baselines, read_profile
+from tasks.checks.fingerprints import compare_fingerprints, fingerprint
+from tasks.checks.shares import Profile, profile_rows
+from tasks.comparisons.wear import count_wear
+from tasks.drift import say_drift
 from tasks.errors import DataRejected, EvertuneError
 from tasks.homes import Home
 from tasks.models.model import Fitted
 from tasks.models.recipes import Candidates, Recipe
-from tasks.records import Decision, Evaluation, Result, Rows, Search, Split, Story, Table, Verdict
-from tasks.registry import SETTINGS_FILE, Prior
+from tasks.records import Champion, Decision, DriftReport, Evaluation, Result, Rows, Search, Split, Story, Table, Verdict
+from tasks.registry import SETTINGS_FILE, Prior, champion_at, verdict_tags
 from tasks.remembering import MEMORY_FILE, MODEL_TAG, recall, write_memory
 from tasks.reporting import write_report
-from tasks.sources.source import mask
+from tasks.reports.chapters.data import say_rewriting
+from tasks.reports.interactive import interactive_page
 from tasks.splitting import sides
 from tasks.stage import Timing
 from tasks.tracking import Run, prefixed
 from tasks.validation import validation_page
 
-ANSWERED_BY = "evertune.answered_by"
-SECRET = re.compile(r"password|passwd|secret|token|credential|api_?key", re.IGNORECASE)
+MOST_DROPPED = 10_000
+"""Rows that a policy left out, of which so many are kept with the run."""
 log = logging.getLogger("evertune")
 
 
@@ -48,6 +54,9 @@ class Journal:
         self.config, self.as_of, self.home, self.run, self.prior, self.timing = config, as_of, home, run, prior, timing
         self.identity = self.metric = ""
         self.memory = recall(run.tracker, config.model_name, as_of, config.tuning.memory.settings)
+        self.baselines = find_baselines(run.tracker, config.model_name)
+        self.forbidden: tuple[str, ...] = ()
+        """Why no model of these rows may go live, whatever its scores."""
         self._trials: SearchRecord | None = None
         self.figures: dict[str, float] = {}  # written last: MLflow lists metrics in the order they came, and scores matter most
         self.result: dict[str, Any] = {
@@ -59,17 +68,18 @@ class Journal:
         self.told: dict[str, Any] = {
             "description": config.description,
             "started": datetime.now(as_of.tzinfo),
-            "config": mask(yaml.safe_dump(_without_secrets(config.model_dump(mode="json", exclude_none=True)), sort_keys=False)),
+            "config": resolved(config),
             "champion": prior.champion,
             "earlier": self.memory.earlier,
             "trigger": occasion.trigger,
+            "past": self.baselines.read_past(as_of),
         }
         run.text(self.told["config"], "config.yaml")
         run.tags(
             {
                 MODEL_TAG: config.model_name,
                 "evertune.config_digest": config.digest(),
-                "evertune.code": _code_version(),
+                "evertune.code": code_version(),
                 "evertune.trigger": occasion.trigger,
             }
         )
@@ -94,9 +104,40 @@ class Journal:
         self.figures |= {"data/rows": len(table.frame), "data/unlabelled": table.unlabelled, "data/after_cut": table.after_cut}
         self.figures |= {"data/rows_read": source.rows, "data/columns_read": source.columns, "data/bytes_read": source.bytes}
         self.run.json(table.expectations, "validation/great_expectations.json")
+        if table.dropped is not None:
+            self.figures["data/dropped"] = len(table.dropped)
+            self.run.text(table.dropped.head(MOST_DROPPED).to_csv(index=False), "validation/dropped_rows.csv")
+        self.forbidden += table.forbids
+        self._add_fingerprint(table)
 
-    def add_split(self, split: Split) -> None:
-        self.add(split=split)
+    @cached_property
+    def baseline(self) -> Profile | None:
+        """What the rows that the champion was trained on looked like."""
+        return read_profile(self.run.tracker, self.prior.champion) if self.prior.champion else None
+
+    @cached_property
+    def anchor(self) -> Champion | None:
+        """The version that a slow slide is measured from, where it is another one than the champion."""
+        champion = self.prior.champion
+        if champion is None or champion.anchor in ("", champion.version):
+            return None
+        return champion_at(self.run.tracker, champion.name, champion.anchor)
+
+    def add_drift(self, drift: DriftReport) -> None:
+        """What moved since the champion's rows, as the config weighs it."""
+        self.add(drift=drift)
+        self.figures |= {"drift/columns": len(drift.columns), "drift/drifted": len(drift.drifted)} if drift.columns else {}
+        if drift.drifted and self.config.validation.drift.action == "forbid":
+            self.forbidden += (f"{say_drift(drift)} (validation.drift.action is forbid)",)
+
+    def add_split(self, split: Split, table: Table) -> None:
+        """`table` with what the split alone could tell of leakage."""
+        self.add(split=split, table=table, findings=table.findings)
+        if table.columns.time is not None:
+            times = table.frame[table.columns.time].iloc[split.test]
+            first, last = times.min().to_pydatetime(), times.max().to_pydatetime()
+            self.add(wear=count_wear(self.baselines.read_decisions(self.as_of), first, last, self.config.gate.wear))
+            self.run.tags({FIRST_TAG: first.isoformat(), LAST_TAG: last.isoformat()})
         self.result["rows"] = {"train": len(split.train), "test": len(split.test)}
         self.figures |= {"data/train_rows": len(split.train), "data/test_rows": len(split.test)}
 
@@ -133,6 +174,10 @@ class Journal:
         self.add(evaluation=evaluation)
         name = evaluation.metric
         self.result["metric"] = {"name": name, "challenger": evaluation.challenger[name], "champion": evaluation.champion.get(name)}
+        self.run.tags({METRIC_TAG: name})
+        if (interval := evaluation.interval) is not None:
+            known = {key: getattr(interval, key) for key in ("difference", "low", "high")}
+            self.result["metric"] |= {key: value if math.isfinite(value) else None for key, value in known.items()}
         self.run.metrics(evaluation.challenger | prefixed("champion", evaluation.champion))
 
     def add_verdict(self, verdict: Verdict) -> None:
@@ -151,21 +196,27 @@ class Journal:
 
     def study(self) -> tuple[str, str]:
         """The study store's address and this search's name: the same retrain goes on with its own search."""
-        url = os.environ.get("EVERTUNE_STUDIES_URL") or self.home.studies_url
-        return url, f"{self.config.model_name}-{self.identity}"
+        return studies_url(self.home), f"{self.config.model_name}-{self.identity}"
 
-    def version_tags(self, table: Table, rows: Rows, recipe: Recipe, evaluation: Evaluation) -> dict[str, Any]:
-        """What a registered version says of itself, and what the next retrain starts from."""
+    def add_candidate(self, table: Table, rows: Rows, recipe: Recipe, evaluation: Evaluation, verdict: Verdict) -> dict[str, Any]:
+        """What a version says of itself, and what the next retrain starts from; the profile of its rows goes to the run."""
+        champion = self.prior.champion
+        carried = self.baseline.to_json() if self.baseline and self.config.validation.drift.baseline == "carry" else None
+        self.run.json(carried or profile_rows(table, rows), PROFILE_FILE)
+        if champion is not None and verdict.passed:
+            self.add(undo=f"evertune rollback {self.config.model_name}")
         time = table.columns.time
         through = None if time is None else table.frame[time].iloc[rows].max().isoformat()
         return {
             "evertune.family": recipe.model.identity,
+            "evertune.as_of": self.as_of.isoformat(),
             "evertune.config_digest": self.config.digest(),
             "evertune.data_digest": table.digest,
             "evertune.sides": sides(table.columns, self.config.split),
-            "evertune.metric": f"{evaluation.metric} {evaluation.challenger[evaluation.metric]:.6g}",
             "evertune.rows": len(rows),
+            "evertune.tuned": self.result["tuned"],
             **({} if through is None else {"evertune.trained_through": through}),
+            **verdict_tags(verdict, evaluation, champion),
         }
 
     def answered_before(self) -> Result | None:
@@ -174,9 +225,7 @@ class Journal:
 
         same = f"tags.`evertune.identity` = '{self.identity}' and attributes.status = 'FINISHED'"
         found = self.run.client.search_runs([self.run.tracker.experiment], same, order_by=["attributes.start_time DESC"])
-        first_hand = [
-            run for run in found if run.data.tags.get("evertune.verdict") in ("kept", "promoted") and ANSWERED_BY not in run.data.tags
-        ]
+        first_hand = [run for run in found if run.data.tags.get("evertune.verdict") in DECIDED and ANSWERED_BY not in run.data.tags]
         if not first_hand:
             return None
         answered_by = first_hand[0].info.run_id
@@ -185,8 +234,10 @@ class Journal:
             return None  # the champion could not be scored then; perhaps it can be now
         self.run.tags({ANSWERED_BY: answered_by})
         self.result |= {key: earlier[key] for key in ("tuned", "tune_reason", "trials", "hyperparameters", "metric", "rows")}
-        if earlier["verdict"] == "kept":
-            return self.finish("kept", f"{earlier['reason']} (answered again from run {answered_by})", version=earlier["version"])
+        if earlier["verdict"] in ("kept", "ask"):
+            return self.finish(
+                earlier["verdict"], f"{earlier['reason']} (answered again from run {answered_by})", version=earlier["version"]
+            )
         reason = f"the same retrain was promoted as v{earlier['version']}, which is no longer the champion; --force trains all the same"
         return self.finish("unchanged", reason, version=earlier["version"])
 
@@ -197,10 +248,12 @@ class Journal:
             name = f"{self.config.name} {self.result['as_of']} {verdict}"
             self.run.tags({"evertune.verdict": verdict, "evertune.reason": reason, "mlflow.runName": name})
             self.run.tags({"evertune.version": version} if version else {})
+            views = find_views(self.run, self._story())
+            self.result["look"] = self.links.to_look(views)
             self._report()
+            write_notes(self.run, self._story(), views, self.links.prefect)
             result = self._result()
             self.run.metrics(self.figures | prefixed("seconds", result.seconds))
-            self.run.tags({"mlflow.note.content": _note(result)})
             self.run.json(result.to_dict(), "summary.json")
         except Exception as error:  # the decision stands, and may be live; that it could not be written up must not undo it
             log.error("the verdict %s stands, but could not be written up in full: %s", verdict, error, exc_info=error)
@@ -218,14 +271,36 @@ class Journal:
             self.run.text(validation_page(self.told["findings"], suspects), "validation/validation.html")
         path = self.home.root / "reports" / f"{self.config.name}-{self.result['as_of'][:10]}-{self.run.id[:8]}.html"
         self.result["report"] = str(path)
-        report = write_report(Story(result=self._result(), **self.told))
+        report = write_report(self._story())
         for name, drawing in report.plots.items():
             self.run.text(drawing, f"plots/{name}.svg")
         path.parent.mkdir(exist_ok=True)
         path.write_text(report.html, encoding="utf-8")
-        self.run.text(report.html, "report.html")
+        self.run.text(report.html, REPORT)
+        if "evaluation" in self.told:
+            self.run.text(interactive_page(self._story()), PLOTS)
         self.run.text(report.markdown, "report.md")
         publish_markdown("report", report.markdown, f"What the retrain of {self.config.name} did, and why")
+
+    def _story(self) -> Story:
+        return Story(result=self._result(), **self.told)
+
+    def _add_fingerprint(self, table: Table) -> None:
+        """What these rows are now goes to the run; what changed in those that the last retrain had seen is told, and may forbid."""
+        settings = self.config.validation.rewritten
+        if settings == "off":
+            return
+        now = fingerprint(table, self.as_of - self.config.label_delay)
+        self.run.json(now, FINGERPRINT_FILE)
+        if (before := self.baselines.read_fingerprint(self.as_of)) is None:
+            return
+        rewriting = compare_fingerprints(before, now)
+        self.add(rewriting=rewriting)
+        self.figures |= {"data/late": rewriting.late, "data/removed": rewriting.removed, "data/rewritten": rewriting.rewritten_rows}
+        if rewriting.changed:
+            log.warning("rows that the last retrain had seen have changed: %s", say_rewriting(rewriting))
+        if rewriting.changed and settings == "forbid":
+            self.forbidden += (f"{say_rewriting(rewriting)} (validation.rewritten is forbid)",)
 
     def _result(self) -> Result:
         seconds = dict(self.timing.seconds)
@@ -236,20 +311,6 @@ class Journal:
         if self.links.prefect:
             self.run.tags({"prefect.flow_run": self.links.prefect})
         publish_link("mlflow", self.links.mlflow, "The MLflow run" + (" (evertune ui serves it)" if self.links.embedded else ""))
-
-
-def _without_secrets(settings: Any) -> Any:
-    """Values under a key that says it holds a secret are not shown."""
-    if not isinstance(settings, dict):
-        return settings
-    return {
-        key: "***" if SECRET.search(str(key)) and isinstance(value, str) else _without_secrets(value) for key, value in settings.items()
-    }
-
-
-def _note(result: Result) -> str:
-    """The run's description in MLflow, verdict first: the page folds it after three lines."""
-    return f"**{result.verdict}**: {result.reason}\n\n```\n{result}\n```"
 
 
 def _hash(*parts: str) -> str:
@@ -263,12 +324,3 @@ def _shares(fitted: Fitted) -> dict[str, float]:
         return {}
     pairs = zip(fitted.features.names, gains / gains.sum(), strict=True)
     return {name: float(share) for name, share in sorted(pairs, key=lambda pair: -pair[1])}
-
-
-def _code_version() -> str:
-    """Evertune's version, and the commit of the working directory when it is a checkout."""
-    try:
-        commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, timeout=5, check=True)  # noqa: S607
-    except (OSError, subprocess.SubprocessError):
-        return f"evertune {version('evertune')}"
-    return f"evertune {version('evertune')}, {commit.stdout.strip()}"

@@ -26,6 +26,11 @@ MLFLOW_LIMITS = {  # by default one call to a server that is down blocks for fou
 DATABASES = {"MLFLOW_TRACKING_URI": "mlflow_url", "EVERTUNE_STUDIES_URL": "studies_url"}
 
 
+def studies_url(home: Home) -> str:
+    """Where studies and leases are kept: the database that EVERTUNE_STUDIES_URL names, else this home's own."""
+    return os.environ.get("EVERTUNE_STUDIES_URL") or home.studies_url
+
+
 def check_services() -> None:
     """Ask Prefect's and MLflow's server, where the environment names one, and refuse databases that collide.
 

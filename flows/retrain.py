@@ -5,7 +5,6 @@ A plain Prefect flow: `retrain("configs/flights.yaml")` from Python or a noteboo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,31 +18,39 @@ from prefect.states import Completed, Failed
 
 from configs.reading import read_config
 from configs.schema import RetrainConfig
+from flows.gauges import gauges
 from flows.journal import Journal
+from flows.judging import explain, find_rival, measure_slide
 from flows.occasions import find_occasion
-from flows.preflight import check_services
+from flows.preflight import check_services, studies_url
 from flows.searching import Workers, open_tuner
+from tasks.checks.sentinels import watch_split
 from tasks.deciding import decide_tuning, judge_probe, last_best, nothing_new
-from tasks.errors import EvertuneError, TrainingFailed
-from tasks.evaluation import Rival, evaluate_model
+from tasks.drift import measure_drift
+from tasks.errors import EvertuneError
+from tasks.evaluation import evaluate_model
 from tasks.features import build_features
 from tasks.gate import judge_candidate
 from tasks.homes import Home
+from tasks.leases import Lease, hold_lease
 from tasks.loading import load_table
 from tasks.metrics import DEFAULTS, find_metric
 from tasks.models.model import Fitting, require_fit
-from tasks.models.recipes import Candidates, Recipe, read_recipe
+from tasks.models.recipes import Candidates, Recipe
 from tasks.probing import probe_settings
-from tasks.records import Champion, Floats, Result, Rows, Split, Table
+from tasks.records import Answer, Result, Rows, Split, Table
 from tasks.registration import register_model
-from tasks.registry import Prior, champion_predictor, find_prior
+from tasks.registry import find_prior, repair_aliases
+from tasks.registry.proving import Prover
 from tasks.splitting import split_table
 from tasks.stage import timed
 from tasks.targets import encode
 from tasks.tracking import connect, open_run, service_fault
-from tasks.training import refit_model, train_model, train_stand_in
+from tasks.training import refit_model, train_model
 from tasks.tuning import tune_model
 from tasks.validation import validate_table
+
+VERDICTS: dict[Answer, Literal["promoted", "kept", "ask"]] = {"promote": "promoted", "keep": "kept", "ask": "ask"}
 
 
 def name_run() -> str:
@@ -81,20 +88,25 @@ def retrain(
 
 
 def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: bool = False) -> Result:
-    """The retrain without Prefect around it: every record still goes to MLflow."""
+    """The retrain without Prefect around it: every record still goes to MLflow. It holds its model: nobody else retrains it meanwhile."""
     occasion = find_occasion()
     as_of = as_of or occasion.instant
     as_of = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
     home = Home.from_environment()
     check_services()
     with timed() as timing:
-        tracker = connect(home, config.name)
-        with open_run(tracker, f"{config.name} {as_of:%Y-%m-%d}", {"evertune.as_of": as_of.isoformat()}, timing) as run:
-            prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None)
+        tracker, name = connect(home, config.name), f"{config.name} {as_of:%Y-%m-%d}"
+        with (
+            hold_lease(studies_url(home), config.model_name, config.registry.lease_seconds, f"the retrain {name}") as lease,
+            open_run(tracker, name, {"evertune.as_of": as_of.isoformat()}, timing) as run,
+            gauges(run),
+        ):
+            repair_aliases(tracker, config.model_name, lease)
+            prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None, config.target)
             journal = Journal(config, as_of, home, run, prior, timing, occasion)
             try:
                 with Workers(config, home) as workers:
-                    return _stages(config, as_of, prior, journal, workers, force)
+                    return _stages(journal, workers, lease, force)
             except Exception as error:
                 foreseen = error if isinstance(error, EvertuneError) else service_fault(error)
                 if foreseen is None:
@@ -103,8 +115,8 @@ def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: boo
                 raise foreseen from error.__cause__ if foreseen is error else error
 
 
-def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journal, workers: Workers, force: bool) -> Result:
-    champion = prior.champion
+def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Result:
+    config, as_of, champion = journal.config, journal.as_of, journal.prior.champion
     loaded = load_table(config.source, as_of)
     journal.add(source=loaded.source)
     table = validate_table(loaded, config.table, config.validation, as_of, keep=config.kept_columns)
@@ -115,6 +127,8 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
             return journal.finish("unchanged", reason, journal.live_version)
         if earlier := journal.answered_before():
             return earlier
+    drift = measure_drift(table, champion, journal.baseline, config.validation.drift)
+    journal.add_drift(drift)
 
     target = table.columns.target
     require_fit((config.model, *config.alternatives), target.task, encode(target, table.frame[target.column]))
@@ -126,11 +140,12 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
     fitting = Fitting(target, metric, config.seed, config.usable_threads)
 
     split = split_table(table, config.split, config.label_delay, champion, config.gate.min_rows)
-    journal.add_split(split)
+    table = watch_split(table, split, config.validation.leakage)
+    journal.add_split(split, table)
     base = Recipe(config.model, config.features, config.weights)
     candidates = Candidates(base, target.task, config.alternatives, config.space)
     build_features(table.columns, base.features, base.model.reads)
-    decision = decide_tuning(config.tuning, candidates, champion, journal.memory.last, table, as_of, metric.name)
+    decision = decide_tuning(config.tuning, candidates, champion, journal.memory.last, table, as_of, metric.name, drift)
 
     def reuse() -> Recipe:
         return last_best(candidates, champion)
@@ -151,52 +166,35 @@ def _stages(config: RetrainConfig, as_of: datetime, prior: Prior, journal: Journ
         workers.close()
         recipe = reuse()
 
-    features = build_features.plain(table.columns, recipe.features, recipe.model.reads)
-    fitted = train_model(table, split.train, features, recipe.model, fitting, recipe.weights)
-    recipe = replace(recipe, model=fitted.model)  # with the number of rounds, whoever chose it
-    journal.add_model(fitted, recipe, candidates)
-    evaluation = evaluate_model(fitted, _rival(champion, table, split, config, fitting), table, split, metric, metrics)
-    journal.add_evaluation(evaluation)
-    verdict = judge_candidate(evaluation, config.gate, table.suspects, config.validation.leakage, prior.later)
-    journal.add_verdict(verdict)
-    if not verdict.passed:
-        register_model.skip(verdict.reason)
-        return journal.finish("kept", verdict.reason, journal.live_version)
-
-    rows = _all_rows(table, split, config)
-    final = fitted if np.array_equal(rows, split.train) else refit_model(table, rows, features, recipe.model, fitting, recipe.weights)
-    tags = journal.version_tags(table, rows, recipe, evaluation)
-    identity = journal.version_identity(recipe)
-    version = register_model(journal.run, final, table.frame.iloc[rows], config.model_name, identity, tags, champion)
-    return journal.finish("promoted", verdict.reason, version)
-
-
-def _rival(champion: Champion | None, table: Table, split: Split, config: RetrainConfig, fitting: Fitting) -> Rival | None:
-    """What the challenger is compared with: the champion itself where it has seen no test row, else its settings, refitted."""
-    if champion is None:
-        return None
-    if split.unseen:
-        return Rival(
-            "champion", f"champion v{champion.version} on rows that neither has seen", champion_predictor(champion, fitting.target)
-        )
-    note = (
-        f"champion v{champion.version} has seen rows of the test window: its settings, refitted on the challenger's training rows, stand in"
-    )
-    try:
-        recipe = read_recipe(champion.settings)
+    with Prover([recipe.model]) as prover:
+        prover.start()  # its imports take as long as a fit
         features = build_features.plain(table.columns, recipe.features, recipe.model.reads)
-        return Rival("stand-in", note, train_stand_in(table, split.train, features, recipe.model, fitting, recipe.weights).predict)
-    except TrainingFailed as error:
-        return Rival("stand-in", note, _refuse(error))
-
-
-def _refuse(error: TrainingFailed) -> Callable[[Any], Floats]:
-    """A prediction that fails as the fit before it did, where failing becomes a note and promotes nothing."""
-
-    def predict(_: Any) -> Floats:
-        raise error
-
-    return predict
+        fitted = train_model(table, split.train, features, recipe.model, fitting, recipe.weights)
+        recipe = replace(recipe, model=fitted.model)  # with the number of rounds, whoever chose it
+        journal.add_model(fitted, recipe, candidates)
+        rival = find_rival(champion, table, split, fitting)
+        evaluation = evaluate_model(fitted, rival, table, split, metric, metrics, config.gate)
+        evaluation = replace(evaluation, slide=measure_slide(champion, journal.anchor, evaluation, table, split, config, fitting))
+        journal.add_evaluation(evaluation)
+        verdict = judge_candidate(
+            evaluation, config.gate, table.suspects, config.validation.leakage, journal.prior.later, journal.forbidden
+        )
+        journal.add_verdict(verdict)
+        version = journal.live_version
+        if verdict.answer == "keep":
+            register_model.skip(verdict.reason)
+        else:
+            rows = _all_rows(table, split, config)
+            final = (
+                fitted if np.array_equal(rows, split.train) else refit_model(table, rows, features, recipe.model, fitting, recipe.weights)
+            )
+            tags = journal.add_candidate(table, rows, recipe, evaluation, verdict)
+            version = register_model(
+                journal.run, final, table.frame.iloc[rows], config.model_name, journal.version_identity(recipe), tags, champion, lease,
+                verdict.passed, prover.prove,
+            )  # fmt: skip
+    journal.add(attribution=explain(champion, evaluation, table, split, recipe, config, fitting))
+    return journal.finish(VERDICTS[verdict.answer], verdict.reason, version)
 
 
 def _all_rows(table: Table, split: Split, config: RetrainConfig) -> Rows:

@@ -55,7 +55,7 @@ def small_config(folder: Path, table: pd.DataFrame | None = None, **changes: Any
         "features": {"rare": 2},
         "model": {"family": "lightgbm", "max_rounds": 30, "early_stopping_rounds": 5},
         "tuning": {"trials": 3, "minutes": None},
-        "gate": {"min_rows": 20, "margin": 0.05},
+        "gate": {"min_rows": 20, "margin": 0.05, "unsure": "promote"},  # a few hundred rows are never sure
     }
     path = folder / "shop.yaml"
     path.write_text(yaml.safe_dump({**content, **changes}), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tasks.executors.executor import Executor, JobLimits
 from tasks.executors.processes import Processes
 from tasks.homes import Home
 from tasks.records import Result
+from tasks.registry.proving import Prover
 from tests.engine import Borrowed
 from tests.small import small_config
 
@@ -48,15 +50,24 @@ def client(store: Home) -> MlflowClient:
     return MlflowClient(store.mlflow_url)
 
 
+@pytest.fixture(scope="session")
+def prover() -> Iterator[Prover]:
+    """The clean process that every model of the test run is proven in: it takes seconds to start."""
+    with Prover() as shared:
+        yield shared
+
+
 Retrain = Callable[..., Result]
 
 
 @pytest.fixture
-def retrain_shop(store: Home, tmp_path: Path, two_workers: Processes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Retrain]:
+def retrain_shop(store: Home, tmp_path: Path, two_workers: Processes, prover: Prover, monkeypatch: pytest.MonkeyPatch) -> Iterator[Retrain]:
     """Retrain the small example without Prefect: `retrain_shop(day=120, table=..., force=..., **config changes)`.
 
-    Its trials run on the test run's workers, which would else take two seconds to start, unless the config limits them.
+    Its trials run on the test run's workers, which would else take two seconds to start, unless the config limits them; its
+    model is proven by the test run's prover.
     """
+    import flows.retrain
     import flows.searching
     from configs.reading import read_config
     from flows.retrain import run_retrain
@@ -69,6 +80,7 @@ def retrain_shop(store: Home, tmp_path: Path, two_workers: Processes, monkeypatc
         return Borrowed(two_workers) if shared else opened(kind, capacity, threads, limits, *others)
 
     monkeypatch.setattr(flows.searching, "open_executor", lend)
+    monkeypatch.setattr(flows.retrain, "Prover", lambda _: nullcontext(prover))
 
     def retrain(day: int = 120, table: pd.DataFrame | None = None, force: bool = False, **changes: Any) -> Result:
         path = small_config(tmp_path / "shop", table, **changes)

@@ -221,7 +221,7 @@ def test_a_version_left_behind_before_the_alias_is_used_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(tasks.registration, "promote", killed)  # the moment between version and alias, where a kill would land
+        patch.setattr(tasks.registration, "make_champion", killed)  # the moment between version and alias, where a kill would land
         with pytest.raises(KeyboardInterrupt):
             retrain_shop()
     assert versions(client) == ["1"]

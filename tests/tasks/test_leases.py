@@ -25,14 +25,15 @@ from tests.servers import Program, read_until
 
 HOLDER = """
 import sys, time
+from pathlib import Path
 from tasks.errors import EvertuneError
 from tasks.leases import hold_lease
 with hold_lease(sys.argv[1], "shop", float(sys.argv[2]), "a stubborn retrain") as lease:
     print("holding", flush=True)
     try:
-        while True:
-            lease.check()
-            time.sleep(0.1)
+        while not Path("woken").exists():
+            time.sleep(0.05)
+        lease.check()
     except EvertuneError as error:
         print(error.exit_code, error, flush=True)
 """
@@ -165,15 +166,16 @@ def test_a_holder_that_is_dead_but_not_yet_reaped_counts_as_dead(url: str, progr
 
 
 def test_a_stopped_holder_loses_its_lease_and_is_fenced_off_when_it_wakes(
-    url: str, program: Program, caplog: pytest.LogCaptureFixture
+    url: str, program: Program, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    process = program(HOLDER, url, "1")
+    process = program(HOLDER, url, "3")
     read_until(process, "holding")
-    os.kill(process.pid, signal.SIGSTOP)
+    os.kill(process.pid, signal.SIGSTOP)  # a second before it renews: stopped in mid-transaction, it would lock the database
     with caplog.at_level(logging.WARNING, "evertune"):
         until_taken(url)
     assert "last heard of" in caplog.text
     with hold_lease(url, "shop", 5, "the second one") as second:
+        (tmp_path / "woken").touch()
         os.kill(process.pid, signal.SIGCONT)
         woken = read_until(process, "5 this process has lost its hold on the model shop")
         assert "held by the second one" in woken

@@ -16,7 +16,7 @@ from tasks.metrics import Metric
 from tasks.models.blend import Blend
 from tasks.models.model import Model
 from tasks.models.recipes import Candidates, Recipe
-from tasks.records import Champion, Decision, Hyperparameters, Table, Trial
+from tasks.records import Champion, Decision, DriftReport, Hyperparameters, Table, Trial
 from tasks.remembering import LastSearch
 from tasks.settings import AutoSettings, TuningSettings, format_duration
 from tasks.stage import stage
@@ -47,16 +47,18 @@ def decide_tuning(
     table: Table,
     as_of: datetime,
     metric: str,
+    drift: DriftReport | None = None,
 ) -> Decision:
     """Whether to tune. `never` uses the champion's settings, or the config's own when there are none to use.
 
     `auto` tunes at once where there is nothing to reuse or something changed since the last search; else it asks for a
-    probe. `last` is the newest search that this retrain may remember, `metric` what is tuned for now.
+    probe. `last` is the newest search that this retrain may remember, `metric` what is tuned for now, `drift` what was
+    found of the columns since the champion was trained.
     """
     if settings.when == "always":
         return Decision(True, "tuning.when is always: every retrain re-tunes, because the data has changed")
     if settings.when == "auto":
-        return _decide_auto(settings, candidates, champion, last, table, as_of, metric)
+        return _decide_auto(settings, candidates, champion, last, table, as_of, metric, drift)
     if why := _nothing_to_reuse(candidates, champion):
         return Decision(False, f"tuning.when is never: the config's own hyperparameters, since {why}")
     assert champion is not None
@@ -129,6 +131,7 @@ def _decide_auto(
     table: Table,
     as_of: datetime,
     metric: str,
+    drift: DriftReport | None,
 ) -> Decision:
     why = _nothing_to_reuse(candidates, champion) or ("no earlier search is remembered" if last is None else _stale(candidates, champion))
     if why or last is None:
@@ -141,7 +144,8 @@ def _decide_auto(
         limit = f"tuning.auto.max_age is {format_duration(settings.auto.max_age)}"
         days = f"{figures['days_since_search']:.3g} days old"
         return Decision(True, f"tuning.when is auto: the last search, of {last.as_of:%Y-%m-%d}, is {days} ({limit})", figures=figures)
-    drifted, share = _drift(settings.auto, table, last)
+    since_search = drift if drift is not None and _measured_since(drift, champion, last) else None
+    drifted, share = _drift(settings.auto, table, last, since_search)
     figures |= {} if share is None else {"drifted_share": share}
     if drifted:
         return Decision(True, f"tuning.when is auto: {drifted}", figures=figures)
@@ -191,17 +195,32 @@ def _change(name: str, before: str | None, now: str | None) -> str:
     return f"{name} is gone" if now is None else f"{name} was {before}, is {now}"
 
 
-def _drift(settings: AutoSettings, table: Table, last: LastSearch) -> tuple[str, float | None]:
-    """The reason to tune, empty where there is none; and the share of the columns that drifted, None where nobody can tell."""
-    found = find_drift(table.frame, table.columns, last.newest or last.as_of)
-    if not found:
+def _measured_since(drift: DriftReport, champion: Champion | None, last: LastSearch) -> bool:
+    """Whether drift since the champion was trained is drift since the last search: the champion is what came of it.
+
+    A baseline that was carried forward is older than that; and so may be a champion whose retrain searched nothing.
+    """
+    return champion is not None and last.run_id == champion.run_id and bool(drift.columns) and not drift.carried
+
+
+def _drift(settings: AutoSettings, table: Table, last: LastSearch, measured: DriftReport | None) -> tuple[str, float | None]:
+    """The reason to tune, empty where there is none; and the share of the columns that drifted, None where nobody can tell.
+
+    `measured` knows which columns drifted for certain; without it the index alone must tell.
+    """
+    if measured is not None:
+        indexes = {drift.column: drift.index for drift in measured.columns if drift.drifted}
+        count = len(measured.columns)
+    else:
+        found = find_drift(table.frame, table.columns, last.newest or last.as_of)
+        indexes, count = {name: index for name, index in found.items() if index > UNSTABLE}, len(found)
+    if not count:
         return "", None
-    drifted = [f"{name} {index:.2f}" for name, index in found.items() if index > UNSTABLE]
-    share = len(drifted) / len(found)
+    share = len(indexes) / count
     if share <= settings.drift:
         return "", share
-    named = ", ".join(drifted[:NAMED]) + (", ..." if len(drifted) > NAMED else "")
-    text = f"{len(drifted)} of {say_count(len(found), 'column')} drifted since the search of {last.as_of:%Y-%m-%d} ({named})"
+    named = ", ".join(f"{name} {index:.2f}" for name, index in list(indexes.items())[:NAMED]) + (", ..." if len(indexes) > NAMED else "")
+    text = f"{len(indexes)} of {say_count(count, 'column')} drifted since the search of {last.as_of:%Y-%m-%d} ({named})"
     return f"{text}, more than tuning.auto.drift ({say_share(settings.drift)})", share
 
 

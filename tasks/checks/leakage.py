@@ -1,6 +1,7 @@
 """Leakage: features that look as if they were known only after the event.
 
 Two signs, each cheap: one column alone predicts nearly perfectly; or a column is missing just where the label is.
+More signs, which need the split or the order of time, are in `crossings` and `changes`.
 """
 
 from __future__ import annotations
@@ -56,19 +57,24 @@ def single_scores(frame: pd.DataFrame, target: Target, features: Mapping[str, Co
     most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_CELLS // max(1, len(features))))
     sample = frame.iloc[np.random.default_rng(0).permutation(len(frame))[:most]]
     first = np.arange(len(sample)) < len(sample) // 2
-    outcome = _outcome(sample[target.column], target)
-    measure = distance_from_chance if target.classes else r2
+    outcome = outcome_of(sample[target.column], target)
     scores = {}
     for name, kind in features.items():
-        codes, guesser = _codes(sample[name], kind), _rates if kind == "category" else _tree
+        codes, guesser = codes_of(sample[name], kind), guess_by_rates if kind == "category" else _tree
         guess = np.empty_like(outcome)
         for train in (first, ~first):
             guess[~train] = guesser(codes[train], outcome[train], codes[~train])
-        scores[name] = float(np.mean([measure(outcome[:, k], guess[:, k]) for k in range(outcome.shape[1])]))
+        scores[name] = score_guess(outcome, guess, target)
     return scores
 
 
-def _outcome(labels: pd.Series, target: Target) -> Floats:
+def score_guess(outcome: Floats, guess: Floats, target: Target) -> float:
+    """From chance (0) to perfect (1): the mean over classes of 2 AUC - 1, or R2; both of shape (rows, outputs)."""
+    measure = distance_from_chance if target.classes else r2
+    return float(np.mean([measure(outcome[:, k], guess[:, k]) for k in range(outcome.shape[1])]))
+
+
+def outcome_of(labels: pd.Series, target: Target) -> Floats:
     """Values where there are no classes, the positive class's indicator, or one a class for the most frequent ones; (rows, outputs)."""
     if not target.classes:
         return labels.to_numpy(dtype=np.float64)[:, None]
@@ -77,7 +83,7 @@ def _outcome(labels: pd.Series, target: Target) -> Floats:
     return np.column_stack([(labels == value).to_numpy(dtype=np.float64) for value in watched])
 
 
-def _codes(values: pd.Series, kind: ColumnKind) -> Codes:
+def codes_of(values: pd.Series, kind: ColumnKind) -> Codes:
     """Positions among the distinct values, in their order if they have one; shape (rows,).
 
     Positions keep neighbours apart that a tree, which reads float32, would take for one. A missing category is -1, any other
@@ -109,12 +115,12 @@ def _tree(codes: Codes, outcome: Floats, asked: Codes) -> Floats:
     return np.asarray(answer, dtype=np.float64).reshape(-1, outcome.shape[1])
 
 
-def _rates(codes: Codes, outcome: Floats, asked: Codes) -> Floats:
+def guess_by_rates(codes: Codes, outcome: Floats, asked: Codes, smoothing: float = SMOOTHING) -> Floats:
     """Each category's mean outcome, drawn towards the overall mean, for the codes asked for; shape (rows asked, outputs)."""
     size = int(max(codes.max(initial=0), asked.max(initial=0))) + 2
     counts = np.bincount(codes + 1, minlength=size)
     sums = np.column_stack([np.bincount(codes + 1, weights=column, minlength=size) for column in outcome.T])
-    rates = (sums + SMOOTHING * outcome.mean(axis=0)) / (counts + SMOOTHING)[:, None]
+    rates = (sums + smoothing * outcome.mean(axis=0)) / (counts + smoothing)[:, None]
     return np.asarray(rates[asked + 1])
 
 

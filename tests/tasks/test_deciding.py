@@ -14,7 +14,7 @@ from tasks.metrics import METRICS
 from tasks.models import parse_model
 from tasks.models.model import Model
 from tasks.models.recipes import Candidates, Recipe
-from tasks.records import Champion, Columns, Decision, FoldScore, Table, Target, Trial
+from tasks.records import Champion, ColumnDrift, Columns, Decision, DriftReport, FoldScore, Shares, Table, Target, Trial
 from tasks.remembering import LastSearch
 from tasks.settings import AutoSettings, FeatureSettings, TuningSettings, WeightSettings
 from tasks.spaces import Categorical, Int, Space
@@ -178,6 +178,46 @@ def test_auto_tunes_when_more_columns_drifted_than_it_allows(shift: float, colum
     if decision.tune:
         assert decision.reason.startswith("tuning.when is auto: 2 of 3 columns drifted since the search of 2013-09-02 (x")
         assert decision.reason.endswith("more than tuning.auto.drift (50 %)")
+
+
+def measured(drifted: int, columns: int = 4, **fields: Any) -> DriftReport:
+    """What the drift stage found, the most drifted first."""
+    shares = Shares("x", "number", 100, (1.0, 0.0))
+    found = [ColumnDrift(f"c{number}", shares, shares, 0.9 - number / 10, 0.001, number < drifted) for number in range(columns)]
+    return replace(DriftReport("the rows that champion v3 was trained on", tuple(found)), **fields)
+
+
+@pytest.mark.parametrize(("drifted", "tunes"), [(2, False), (3, True)])
+def test_auto_believes_the_drift_that_was_measured_since_the_champion_that_the_last_search_made(drifted: int, tunes: bool) -> None:
+    decision = decide(AUTO, last=searched(offered()), table=drifting(2.0), drift=measured(drifted))
+    assert decision.figures["drifted_share"] == drifted / 4
+    assert (decision.tune, decision.probe) == (tunes, not tunes)
+    if tunes:
+        assert decision.reason == (
+            "tuning.when is auto: 3 of 4 columns drifted since the search of 2013-09-02 (c0 0.90, c1 0.80, c2 0.70), "
+            "more than tuning.auto.drift (50 %)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("drift", "last"),
+    [
+        (None, {}),
+        (measured(0), {"run_id": "a search whose challenger was kept out"}),
+        (measured(0, carried=True), {}),
+        (DriftReport("", note="no row is later than what champion v3 was trained on"), {}),
+    ],
+)
+def test_auto_looks_for_itself_where_the_measured_drift_is_not_that_since_the_search(drift: DriftReport | None, last: Any) -> None:
+    decision = decide(AUTO, last=searched(offered(), **last), table=drifting(2.0), drift=drift)
+    assert decision.tune
+    assert decision.figures["drifted_share"] == pytest.approx(2 / 3)
+    assert decision.reason.startswith("tuning.when is auto: 2 of 3 columns drifted since the search of 2013-09-02 (x")
+
+
+def test_drift_is_no_matter_to_always_and_never() -> None:
+    assert decide(ALWAYS, drift=measured(4)) == decide(ALWAYS)
+    assert decide(NEVER, drift=measured(4)) == decide(NEVER)
 
 
 def test_auto_asks_for_a_probe_when_nothing_forces_it_to_tune() -> None:

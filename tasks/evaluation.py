@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.comparisons.blocks import FEWEST as FEWEST_DAYS
-from tasks.comparisons.blocks import block_rows
+from tasks.comparisons.blocks import MOST, block_rows
 from tasks.comparisons.churn import measure_churn
 from tasks.comparisons.costs import measure_cost
 from tasks.comparisons.golden import ask_golden
@@ -40,11 +40,19 @@ class Rival:
 
 @stage("evaluate")
 def evaluate_model(
-    fitted: Fitted, rival: Rival | None, table: Table, split: Split, metric: Metric, metrics: tuple[str, ...], gate: GateSettings
+    fitted: Fitted,
+    rival: Rival | None,
+    table: Table,
+    split: Split,
+    metric: Metric,
+    metrics: tuple[str, ...],
+    gate: GateSettings,
+    group: str | None = None,
 ) -> Evaluation:
     """Everything the gate weighs of challenger and rival on the test rows: scores and how sure they are, slices, golden rows, cost.
 
-    A rival that cannot be scored is said so in the note. What it costs to answer is measured where the gate has a limit on it.
+    `group` is the column by which a table without time is split, if there is one: its rows are alike, as a day's are. A rival
+    that cannot be scored is said so in the note. What it costs to answer is measured where the gate has a limit on it.
     Raises TrainingFailed when the challenger does not answer with numbers, or its main metric is none; ConfigError for a
     slice's column or golden rows that cannot be had.
     """
@@ -65,7 +73,7 @@ def evaluate_model(
         "there is no champion to compare with",
         truth,
         prediction,
-        blocks=_blocks(table, split, query),
+        blocks=_blocks(table, split, query, group),
         golden=ask_golden(fitted, gate),
         cost=measure_cost(fitted, frame) if gate.weighs_cost else None,
     )
@@ -101,15 +109,23 @@ def _doubt(
     return replace(evaluation, slices=slices, interval=interval, churn=measure_churn(fitted.target, ours, theirs))
 
 
-def _blocks(table: Table, split: Split, query: Rows | None) -> Rows:
+def _blocks(table: Table, split: Split, query: Rows | None, group: str | None) -> Rows:
     """The block of each test row. A few days stay days here: slices of a day share its weather, and would look too sure."""
     blocks = block_rows(table, Fold(split.test[:0], split.test))
-    if table.columns.time is None:
-        return blocks
-    days = np.asarray(pd.factorize(table.frame[table.columns.time].iloc[split.test].dt.floor("D"))[0], dtype=np.int64)
+    frame, time = table.frame.iloc[split.test], table.columns.time
+    if time is None:
+        return blocks if group is None else _groups(frame[group])
+    days = np.asarray(pd.factorize(frame[time].dt.floor("D"))[0], dtype=np.int64)
     if days.max() + 1 >= FEWEST_DAYS:
         return blocks
     return days if query is None else days[np.unique(query, return_index=True)[1]][query]
+
+
+def _groups(values: pd.Series) -> Rows:
+    """A group's rows go together, and over MOST groups in even runs of whole ones."""
+    groups = np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64)
+    count = int(groups.max()) + 1
+    return groups if count <= MOST else groups * MOST // count
 
 
 def _predict(predict: Callable[[Any], Floats], frame: Any) -> Floats:

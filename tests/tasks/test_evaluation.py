@@ -48,10 +48,11 @@ def evaluate(
     fitted: Fitted | None = None,
     metrics: Any = (),
     table: Table | None = None,
+    group: str | None = None,
     **gate: Any,
 ) -> Evaluation:
-    chosen = None if rival is None else Rival(kind, "champion v3 on rows that neither has seen", rival)
-    return evaluate_model(fitted or trained(target), chosen, table or table_for(target), SPLIT, METRIC, metrics, GateSettings(**gate))
+    chosen, settings = None if rival is None else Rival(kind, "champion v3 on rows that neither has seen", rival), GateSettings(**gate)
+    return evaluate_model(fitted or trained(target), chosen, table or table_for(target), SPLIT, METRIC, metrics, settings, group)
 
 
 def even(frame: pd.DataFrame) -> Floats:
@@ -195,6 +196,19 @@ def test_a_query_that_spans_two_days_is_one_block() -> None:
     found = evaluate(even, table=table)
     assert found.blocks is not None
     assert (pd.Series(found.blocks).groupby(table.frame["search"].iloc[SPLIT.test].to_numpy()).nunique() == 1).all()
+
+
+@pytest.mark.parametrize("groups", [3, 12, 70])
+def test_without_time_the_groups_of_the_split_are_the_blocks(groups: int) -> None:
+    table = table_for(BINARY)
+    customer = np.random.default_rng(0).permutation(np.arange(160) % groups)
+    table = replace(table, frame=table.frame.assign(customer=pd.Series(customer, dtype="Int64").mask(customer == 1)))
+    found = evaluate(even, table=table, group="customer")
+    assert found.blocks is not None
+    assert (pd.Series(found.blocks).groupby(customer[SPLIT.test]).nunique() == 1).all()
+    assert found.blocks.max() + 1 == min(groups, len(np.unique(customer[SPLIT.test])), 60)
+    assert found.interval is not None
+    assert math.isnan(found.interval.high) == (groups == 3)
 
 
 def test_slices_are_scored_with_and_without_a_rival() -> None:

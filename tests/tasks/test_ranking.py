@@ -23,7 +23,7 @@ from tasks.models import parse_model
 from tasks.models.model import Fitting
 from tasks.models.recipes import Recipe
 from tasks.records import Champion, Fold, LoadedTable, SourceRecord, Split, Table
-from tasks.settings import FeatureSettings, SplitSettings, TableSettings, ValidationSettings
+from tasks.settings import FeatureSettings, GateSettings, SplitSettings, TableSettings, ValidationSettings
 from tasks.splitting import sides, split_table
 from tasks.targets import queries
 from tasks.training import train_model
@@ -170,7 +170,7 @@ def test_a_ranking_is_trained_and_judged_query_by_query(family: str) -> None:
     model = parse_model({"family": family, "hyperparameters": {}})
     features = build_features.plain(table.columns, FeatureSettings(), model.encoding)
     fitted = train_model.plain(table, split.train, features, model, Fitting(table.columns.target, NDCG, 0, 1))
-    found = evaluate_model.plain(fitted, None, table, split, NDCG, ("ndcg_at_5",))
+    found = evaluate_model.plain(fitted, None, table, split, NDCG, ("ndcg_at_5",), GateSettings())
     frame = table.frame.iloc[split.test]
     each = [
         ndcg_score([2.0 ** rows["liked"] - 1], [fitted.predict(rows)]) for _, rows in frame.groupby("search") if (rows["liked"] > 0).any()

@@ -78,6 +78,12 @@ class TestScores:
     def test_a_renamed_copy_of_the_target_scores_one(self) -> None:
         assert one_column(np.where(self.labels, "sick", "well"), self.labels, self.binary, "category") == 1
 
+    def test_a_copy_with_noise_scores_high(self) -> None:
+        assert one_column(self.labels + 0.3 * self.random.normal(size=ROWS), self.labels, self.binary) > 0.9
+
+    def test_an_identifier_that_was_given_in_the_targets_order_is_found(self) -> None:
+        assert one_column(np.argsort(np.argsort(self.labels + 0.01 * self.random.random(ROWS))), self.labels, self.binary) > 0.95
+
     def test_noise_scores_near_zero(self) -> None:
         assert one_column(self.random.normal(size=ROWS), self.labels, self.binary) < 0.15
 

@@ -51,5 +51,7 @@ def test_a_delay_that_is_filled_in_days_later_is_suspect(flights: Table) -> None
         ("enough rows", "", True),
         ("no leakage", "dep_delay", False),
     ]
+    assert watched.findings[1].policy == "forbid"
+    assert watch_split(table, split, LeakageSettings(action="warn")).findings[1].policy == "warn"
     assert "tells late in older rows and hardly in the newest" in watched.findings[1].observed
     assert watch_split(table, split, LeakageSettings(action="off")) is table

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from configs.flights import WEATHER, departures
 from tasks.checks.shares import Profile, parse_profile, profile_rows
 from tasks.drift import drift_rows, measure_drift, say_bin, say_drift
 from tasks.records import Champion, Columns, DriftReport, Shares, Table, Target
@@ -165,6 +166,30 @@ class TestNothingToCompare:
         report = measure(changed)
         assert sorted(drift.column for drift in report.columns) == ["price", "size"]
         assert report.note == "nothing to compare with for shop, extra"
+
+
+@pytest.fixture(scope="module")
+def flights() -> Table:
+    """January to April, with what is known before departure."""
+    frame = departures().dropna(subset=["late"]).sort_values("time_hour").reset_index(drop=True)
+    frame = frame[frame["time_hour"] < pd.Timestamp("2013-05-01", tz="UTC")]
+    text = {"carrier", "origin", "dest", "manufacturer", "plane_model", "engine"}
+    names = [name for name in frame if name not in ("late", "time_hour", "flight", "tailnum")]
+    features: dict[str, Any] = {name: "category" if name in text else "number" for name in names}
+    return Table(frame.astype({"late": int}), Columns(Target("late", "binary", (0, 1)), features, "time_hour"), "digest", ())
+
+
+def test_on_flights_april_has_other_weather_and_else_the_same_flights(flights: Table) -> None:
+    through = pd.Timestamp("2013-03-31 23:00", tz="UTC").to_pydatetime()
+    rows = np.flatnonzero(flights.frame["time_hour"] <= through)
+    champion, known = replace(CHAMPION, trained_through=through), parse_profile(profile_rows(flights, rows))
+    report = measure(flights, champion, known)
+    drifted = {drift.column for drift in report.drifted}
+    assert "temp" in drifted
+    assert drifted < set(WEATHER)
+    distance = flights.frame["distance"].where(flights.frame["time_hour"] <= through, 1000.0 * flights.frame["distance"])
+    report = measure(replace(flights, frame=flights.frame.assign(distance=distance)), champion, known)
+    assert {drift.column for drift in report.drifted} == drifted | {"distance"}
 
 
 def test_the_table_is_plain_json() -> None:

@@ -25,8 +25,8 @@ from tasks.metrics import Metric
 from tasks.records import Floats, Interval, Rows
 
 RESAMPLES = 2000
-FEWER = 500
-"""Draws where each of them measures the rows again."""
+FEWER, FEWEST_DRAWS, MEASURED_ROWS = 500, 100, 30_000_000
+"""Draws where each of them measures the rows again: as many as measure so many rows in all, within these bounds."""
 SEED = 20_130_901
 """Fixed: the same two models are always told apart in the same way."""
 FEWEST, FEWEST_IN_EFFECT = 5, 3.0
@@ -67,7 +67,7 @@ def paired_interval(
     effective = count_effective(rows)
     if len(rows) < FEWEST or effective < FEWEST_IN_EFFECT or not math.isfinite(difference):
         return unknown
-    redraw, count = _way(metric)
+    redraw, count = _way(metric, len(truth))
     sample, draws = Sample(truth, block, rows, metric, query), draw_blocks(len(rows), count)
     drawn = metric.loss(1.0) * (redraw(sample, ours, draws) - redraw(sample, theirs, draws))
     drawn = drawn[np.isfinite(drawn)]
@@ -75,9 +75,10 @@ def paired_interval(
         return unknown
     spread = float(drawn.std(ddof=1))
     error, lean = spread * math.sqrt(effective / (effective - 1)), _lean(drawn, spread, effective)
-    far = student(effective - 1, confidence)
+    freedom = 1 / (1 / (effective - 1) + 1 / (len(drawn) - 1))  # of the blocks, and of the draws: both spread the error
+    far = student(freedom, confidence)
     low, high = difference - error * max(far, _unlean(far, lean)), difference - error * min(-far, _unlean(-far, lean))
-    return Interval(difference, low, high, error, confidence, len(rows), effective - 1, lean)
+    return Interval(difference, low, high, error, confidence, len(rows), freedom, lean)
 
 
 def count_effective(rows: Rows) -> float:
@@ -149,10 +150,12 @@ def _draw(blocks: int, count: int, stream: int) -> Floats:
 Redraw = Callable[[Sample, Floats, Floats], Floats]
 
 
-def _way(metric: Metric) -> tuple[Redraw, int]:
+def _way(metric: Metric, rows: int) -> tuple[Redraw, int]:
     """How a metric is measured on drawn blocks, and how many draws that affords."""
     name, _, _ = metric.name.partition("_at_")
-    return (WAYS[name], RESAMPLES) if name in WAYS else (_measured_again, FEWER)
+    if name in WAYS:
+        return WAYS[name], RESAMPLES
+    return _measured_again, max(FEWEST_DRAWS, min(FEWER, MEASURED_ROWS // rows))
 
 
 def _means(sample: Sample, prediction: Floats, draws: Floats, power: int = 1) -> Floats:

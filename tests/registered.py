@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from tasks.homes import Home
 from tasks.leases import Lease, hold_lease
@@ -17,6 +22,7 @@ from tasks.registry.champions import SETTINGS_FILE
 from tasks.registry.digesting import model_digest
 from tasks.registry.versions import DIGEST
 from tasks.tracking import Tracker, connect
+from tests.small import small_table
 
 WRITES = (
     "set_registered_model_alias",
@@ -119,3 +125,23 @@ def killed_before_write(monkeypatch: pytest.MonkeyPatch, tracker: Tracker, numbe
 def shelf(store: Home, tmp_path: Path) -> Shelf:
     """An empty one, of the model `shop`."""
     return Shelf(connect(store, "shop"), tmp_path / "models", store.studies_url)
+
+
+def moving_table(version: str) -> pd.DataFrame:
+    """The small table, read while somebody moves the alias in MLflow."""
+    MlflowClient(Home.from_environment().mlflow_url).set_registered_model_alias("shop", "champion", version)
+    return small_table()
+
+
+def unleasing_table() -> pd.DataFrame:
+    """The small table, read while somebody deletes the lease."""
+    with sqlite3.connect(Home.from_environment().root / "studies.db") as studies:
+        studies.execute("DELETE FROM evertune_leases")
+    studies.close()
+    return small_table()
+
+
+def stopping_table() -> pd.DataFrame:
+    """The small table, read by a process that is stopped meanwhile."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return small_table()

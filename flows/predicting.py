@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import time
 from collections import Counter
@@ -14,18 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.batches import READ, WRITTEN, Batches, BatchWriter, format_of, open_batches, refuse_existing, whole_file
-from tasks.errors import ConfigError, DataRejected, ServiceUnavailable
+from tasks.errors import ConfigError, DataRejected
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    from mlflow import MlflowClient
 
 REFERENCE = re.compile(r"(?P<name>[^@/:]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))?")
 CELLS = 4_000_000
 """Numbers in the matrix that a model reads at once: 32 MB."""
 FEWEST, MOST = 500, 100_000
 """Rows at once, whatever the number of columns."""
+SHOWN = 3
+"""Columns in the summary; the JSON has them all."""
 
 
 def add_commands(commands: Any) -> None:
@@ -119,59 +119,26 @@ def check_paths(source: Path, output: Path, replace: bool) -> str:
 
 def find_model(reference: Reference) -> Chosen:
     """The version that is meant. Raises ConfigError where there is none, ServiceUnavailable when the registry does not answer."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    from flows.registries import open_registry, unknown_model
+    from tasks.registry import read_entry
+    from tasks.registry.versions import DIGEST
 
-    client, where = _registry()
-    name, alias = reference.name, reference.alias
-    try:
-        if reference.version is not None:
-            version = client.get_model_version(name, reference.version)
-        else:
-            version = client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise ServiceUnavailable(f"MLflow at {where} does not answer: {str(error).splitlines()[0]}") from error
-        raise ConfigError(f"--model: {_lacking(client, reference)} at {where}") from None
-    except (SQLAlchemyError, OSError) as error:
-        raise ServiceUnavailable(f"MLflow at {where} cannot be read: {str(error).splitlines()[0]}") from error
-    return Chosen(name, str(version.version), alias, version.source, version.tags.get("evertune.digest", ""))
+    with open_registry() as (tracker, _):
+        entry = read_entry(tracker, reference.name)
+        if not entry.versions:
+            raise unknown_model(tracker, reference.name)
+    number = reference.version or entry.aliases.get(reference.alias or "")
+    version = entry.find(number) if number else None
+    if version is None:
+        raise ConfigError(f"--model: {_lacking(reference, number, entry.aliases)}")
+    return Chosen(entry.name, str(version.version), reference.alias, version.source, version.tags.get(DIGEST, ""))
 
 
-def _registry() -> tuple[MlflowClient, str]:
-    """A client of the registry that retrains here write to, and its address for people; no empty one is made where there is none."""
-    from tasks.homes import DEFAULT, VARIABLE, Home, first_access
-    from tasks.sources.source import mask
-
-    home, given = Home.named(os.environ.get(VARIABLE) or DEFAULT), os.environ.get("MLFLOW_TRACKING_URI")
-    if not given and not (home.root / "mlflow.db").exists():
-        raise ConfigError(
-            f"--model: there is no model registry in {home.root}; run this where you retrain, or set {VARIABLE} or MLFLOW_TRACKING_URI"
-        )
-    import mlflow
-
-    mlflow.set_tracking_uri(given or home.mlflow_url)
-    if given:
-        return mlflow.MlflowClient(), mask(given)
-    with first_access(home):
-        return mlflow.MlflowClient(), str(home.root)
-
-
-def _lacking(client: MlflowClient, reference: Reference) -> str:
+def _lacking(reference: Reference, number: str | None, aliases: dict[str, str]) -> str:
     """What is not there, and what is."""
-    from mlflow.exceptions import MlflowException
-
-    from tasks.wording import did_you_mean
-
-    try:
-        model = client.get_registered_model(reference.name)
-    except MlflowException:
-        names = [model.name for model in client.search_registered_models(max_results=100)]
-        hint = did_you_mean(reference.name, names) or f"there are {', '.join(names) or 'none'}"
-        return f"no model is called {reference.name!r} ({hint})"
-    if reference.alias is None:
-        return f"{reference.name} has no version {reference.version}"
-    known = ", ".join(f"{alias} (v{version})" for alias, version in sorted(model.aliases.items()))
+    if number is not None:
+        return f"{reference.name} has no version {number}" + (f", which its alias {reference.alias} points at" if reference.alias else "")
+    known = ", ".join(f"{alias} (v{version})" for alias, version in sorted(aliases.items()))
     return f"{reference.name} has no alias {reference.alias!r} (there are: {known or 'none'})"
 
 
@@ -230,12 +197,16 @@ def describe(summary: dict[str, Any], tally: Tally) -> str:
     from tasks.wording import say_count, say_duration
 
     alias = f" ({summary['alias']})" if summary["alias"] else ""
-    counts = [f"{text} {count:,} in {name}" for text, found in _unusual(tally) for name, count in found.most_common(3)]
-    more = len(tally.missing) + len(tally.unknown) - len(counts)
-    said = "; ".join([*counts, *([f"and {more} more columns"] if more > 0 else [])]) or "no missing value, no unknown category"
+    unusual = [_most(what, found) for what, found in (("missing", tally.missing), ("unknown categories", tally.unknown)) if found]
     where = f"{summary['output']} in {say_duration(summary['seconds'])}"
+    said = "; ".join(unusual) or "no missing value, no unknown category"
     return f"{say_count(tally.rows, 'row')} scored by {summary['model']} v{summary['version']}{alias}\n{where}: {said}"
 
 
-def _unusual(tally: Tally) -> tuple[tuple[str, Counter[str]], ...]:
-    return ("missing:", tally.missing), ("unknown category:", tally.unknown)
+def _most(what: str, found: Counter[str]) -> str:
+    """`missing: wind_gust 256,391, plane_year 57,912, seats 9 and 2 more columns`."""
+    from tasks.wording import clean, say_count
+
+    shown = ", ".join(f"{clean(name)} {count:,}" for name, count in found.most_common(SHOWN))
+    more = len(found) - SHOWN
+    return f"{what}: {shown}" + (f" and {say_count(more, 'more column')}" if more > 0 else "")

@@ -19,6 +19,8 @@ from typing import Any
 import yaml
 
 from tasks.errors import Conflict, ServiceUnavailable
+from tasks.executors.scratch import Scratch
+from tasks.homes import DEFAULT, VARIABLE, Home
 from tasks.wording import clean
 
 MANIFEST = "evertune.files"
@@ -83,20 +85,37 @@ def fetched(uri: str) -> Iterator[Path]:
     import mlflow.artifacts
     from mlflow.exceptions import MlflowException
 
-    with tempfile.TemporaryDirectory(prefix="evertune-model-") as scratch:
+    with private_folder() as folder:
         try:
-            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)
+            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
         except (MlflowException, OSError) as error:
             said = clean(str(error).partition("\n")[0])
             if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 raise Conflict(f"the model {uri} is gone ({said}); point the alias at another version") from error
             raise ServiceUnavailable(f"the files of {uri} cannot be read: {said}; run again once the artifact store is back") from error
-        if not (Path(scratch) / DESCRIPTION).is_file():
+        if not (folder / DESCRIPTION).is_file():
             raise Conflict(f"the files of {uri} are gone: its artifact store holds no {DESCRIPTION}; point the alias at another version")
-        (Path(scratch) / NOTE).unlink(missing_ok=True)
-        for compiled in list(Path(scratch).rglob(COMPILED)):
+        (folder / NOTE).unlink(missing_ok=True)
+        for compiled in list(folder.rglob(COMPILED)):
             shutil.rmtree(compiled)
-        yield Path(scratch)
+        yield folder
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """An empty folder for us alone, gone when the body ends. What a killed process leaves in a home, the next one removes."""
+    home = Home.named(os.environ.get(VARIABLE) or DEFAULT).root
+    if not home.is_dir():  # models may be used where none is trained
+        with tempfile.TemporaryDirectory(prefix="evertune-") as folder:
+            yield Path(folder)
+        return
+    scratch = Scratch.open(home / "scratch")
+    try:
+        made = scratch.folder / "files"
+        made.mkdir()
+        yield made
+    finally:
+        scratch.close()
 
 
 def model_digest(folder: Path) -> str:

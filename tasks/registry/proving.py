@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ast
 import json
-import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ import pandas as pd
 from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.models.model import Fitted, Model
 from tasks.registry.asking import Outsider
-from tasks.registry.digesting import changed_files, fetched, model_digest
+from tasks.registry.digesting import changed_files, fetched, model_digest, private_folder
 from tasks.registry.saving import EXAMPLE_FILE, answer_of, to_serve
 from tasks.wording import clean
 
@@ -66,7 +66,7 @@ class Prover:
     def __init__(self, models: Iterable[Model] = (), limit: float = LIMIT_SECONDS) -> None:
         self._libraries = {name for model in models for name in _imports(model)}
         self._limit = limit
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = ExitStack()
         self._outsider: Outsider | None = None
 
     def __enter__(self) -> Self:
@@ -80,8 +80,7 @@ class Prover:
         if self._outsider is not None and self._outsider.alive:
             return
         self.close()
-        self._folder = tempfile.TemporaryDirectory(prefix="evertune-prove-")
-        self._outsider = Outsider(Path(self._folder.name), self._libraries, self._limit)
+        self._outsider = Outsider(self._folder.enter_context(private_folder()), self._libraries, self._limit)
 
     def prove(self, uri: str, fitted: Fitted, example: pd.DataFrame) -> Proof:
         """Ask the logged model; same rows, same answers. `example` holds raw columns, a few hundred rows or fewer.
@@ -113,9 +112,8 @@ class Prover:
         """End the process, whatever it is doing; may be called twice."""
         if self._outsider is not None:
             self._outsider.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-        self._outsider = self._folder = None
+        self._outsider = None
+        self._folder.close()
 
 
 def prove_servable(uri: str, fitted: Fitted, example: pd.DataFrame) -> Proof:

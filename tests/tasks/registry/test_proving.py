@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +22,7 @@ from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.homes import Home
 from tasks.models import parse_model
 from tasks.models.model import Fitted
-from tasks.registry.digesting import fetched, model_digest
+from tasks.registry.digesting import fetched, model_digest, private_folder
 from tasks.registry.proving import MANY, Prover, _imports, _missing
 from tasks.registry.saving import EXAMPLE_FILE, save_model
 from tasks.settings import Task
@@ -27,6 +30,7 @@ from tasks.stage import Timing
 from tasks.tracking import Run, connect, open_run
 from tests.tasks.models.test_families import TARGETS, fitting, labelled, matrices
 
+ROOT = Path(__file__).parents[3]
 TREES = {"family": "lightgbm", "hyperparameters": {"num_leaves": 4, "num_iterations": 10, "min_data_in_leaf": 10}}
 OTHER = {"family": "xgboost", "hyperparameters": {"max_depth": 3, "num_boost_round": 10}}
 NETWORK = {"family": "keras", "hyperparameters": {"hidden_layers": 1, "units": 8, "epochs": 2}}
@@ -43,9 +47,11 @@ CASES = ["input example", "one row", "many rows", "missing values", "unseen cate
 
 
 @pytest.fixture(scope="module")
-def prover() -> Iterator[Prover]:
+def prover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prover]:
     with Prover([parse_model(TREES)], limit=60) as made:
-        made.start()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("EVERTUNE_HOME", str(tmp_path_factory.mktemp("prover")))
+            made.start()
         yield made
 
 
@@ -211,3 +217,21 @@ def test_each_column_is_missing_once_and_all_of_them_once() -> None:
 
 def test_the_libraries_of_a_model_are_those_that_its_own_code_imports() -> None:
     assert _imports(parse_model({"family": "blend", "members": [TREES, OTHER]})) == {"os", "lightgbm", "numpy", "xgboost"}
+
+
+def test_what_a_killed_process_leaves_is_removed_by_the_next_one_and_its_clean_process_dies_with_it(store: Home) -> None:
+    code = (
+        "import os, signal; from tasks.registry.proving import Prover; prover = Prover(); prover.start();"
+        "print(prover._outsider._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    outsider = Path("/proc") / done.stdout.strip()
+    left = [path for path in (store.root / "scratch").iterdir() if path.is_dir()]
+    assert len(left) == 1
+    deadline = time.monotonic() + 20
+    while outsider.exists() and "zombie" not in (outsider / "status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with private_folder() as folder:
+        assert [path for path in (store.root / "scratch").iterdir() if path.is_dir()] == [folder.parent]
+    assert not [path for path in (store.root / "scratch").iterdir() if path.is_dir()]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.records import Report, Result, Search
+from tasks.reports.chapters.verdict import say_verdict
 from tasks.reports.iterations import say_search, trial_lines
 from tasks.stage import inside_flow
 from tasks.wording import clean
@@ -29,16 +30,16 @@ def publish_markdown(key: str, text: str, description: str) -> None:
 
 
 def publish_link(key: str, url: str, text: str, description: str = "") -> None:
-    """A link to somewhere else."""
+    """A link to somewhere else; the list of artifacts shows the description, else the address."""
     if inside_flow():
         from prefect.artifacts import create_link_artifact
 
-        create_link_artifact(url, link_text=text, key=key, description=description or None)
+        create_link_artifact(url, link_text=text, key=key, description=description or url)
 
 
 def publish_report(report: Report, result: Result) -> None:
     """The whole page, with the verdict and its reason in the list of artifacts."""
-    publish_markdown("report", report.markdown, clean(f"{result.verdict.replace('_', ' ').capitalize()}: {result.reason}"))
+    publish_markdown("report", report.markdown, clean(f"{say_verdict(result.verdict)}: {result.reason}"))
 
 
 def publish_trials(search: Search) -> None:

@@ -113,10 +113,10 @@ def _line(search: Search, trial: Trial, families: bool, failed: bool) -> Line:
         search.metric: _rounded(trial.value),
         "marked": marks(search, trial),
         "state": trial.state,
-        "folds": ", ".join(folds),
         **({"family": trial.family} if families else {}),
         "from": trial.origin,
         "seconds": round(trial.seconds, 2),
+        "folds": ", ".join(folds),
         **({"error": trial.error} if failed else {}),
         "settings": ", ".join(f"{name} {say_number(value)}" for name, value in _all_settings(trial).items()),
     }

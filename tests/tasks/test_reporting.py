@@ -167,7 +167,7 @@ def test_hostile_text_in_plots_is_text_too(name: str) -> None:
 
 
 def test_no_control_character_reaches_either_page() -> None:
-    report = write_report(poisoned(suspected(stories.promoted()), lambda value: HOSTILE[-1] + value))
+    report = render(poisoned(suspected(stories.promoted()), lambda value: HOSTILE[-1] + value), {})
     for page in (report.html, report.markdown):
         assert page.encode("utf-8").decode() == page
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2028]", page)
@@ -186,7 +186,7 @@ def test_hostile_class_names_are_only_text_in_the_plots() -> None:
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", " http://host/", "file:///etc/passwd", "evertune ui"])
 def test_only_http_addresses_become_links(address: str) -> None:
     result = replace(stories.promoted().result, look={"page": address})
-    report = write_report(replace(stories.promoted(), result=result))
+    report = render(replace(stories.promoted(), result=result), {})
     assert "<a" not in report.html
     assert "link_open" not in blocks(report.markdown)
 

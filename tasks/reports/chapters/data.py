@@ -16,7 +16,13 @@ def tell_data(story: Story) -> Chapter | None:
     if story.source is None and not findings:
         return None
     grids = (tell_suspects(table), tell_failed(findings), _facts(story), _rows(story), tell_dropped(table), _left_out(table))
-    sentences = (count_checks(findings) if findings else "", _repair(story), *_forbids(table), say_rewriting(story.rewriting))
+    sentences = (
+        count_checks(findings) if findings else "",
+        _repair(story),
+        *_forbids(table),
+        say_rewriting(story.rewriting),
+        _no_drift(story),
+    )
     told = tuple(grid for grid in (*grids, tell_passed(findings)) if grid is not None)
     return Chapter("Data", tuple(filter(None, sentences)), grids=told)
 
@@ -38,6 +44,12 @@ def say_rewriting(rewriting: Rewriting | None, days: bool = True) -> str:
 
 def _forbids(table: Table | None) -> list[str]:
     return [end_sentence(f"No model of these rows may go live: {why}") for why in (table.forbids if table else ())]
+
+
+def _no_drift(story: Story) -> str:
+    """Why there is no chapter on drift, where the run can say so."""
+    drift = story.drift
+    return end_sentence(f"Drift: {drift.note}") if drift and drift.note and not (drift.columns or drift.target) else ""
 
 
 def _repair(story: Story) -> str:

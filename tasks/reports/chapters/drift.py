@@ -17,18 +17,16 @@ HEADINGS = ("Column", "Then", "Now", "Index", "p", "")
 
 
 def tell_drift(story: Story) -> Chapter | None:
-    """The target and every drifted column then and now, the others folded away; nothing when nothing was looked at."""
+    """The target and every drifted column then and now, the others folded away; nothing when nothing was compared."""
     drift = story.drift
-    if drift is None or not (drift.columns or drift.target or drift.note):
+    if drift is None or not (drift.columns or drift.target):
         return None
-    if not drift.columns and drift.target is None:
-        return Chapter("Drift", (end_sentence(drift.note),))
     target = [drift.target] if drift.target is not None else []
     watched = [*target, *drift.columns]
     moved = [one for one in watched if one.drifted]
-    count = f"{len(moved)} of {say_count(len(watched), 'column')}" if moved else f"None of {say_count(len(watched), 'column')}"
+    count = f"{len(moved)} of {say_count(len(watched), 'column')}" if moved else f"none of {say_count(len(watched), 'column')}"
     names = f": {name_some([one.column for one in moved], 6)}" if moved else ""
-    told = end_sentence(f"Compared with {drift.since}, {count} {'has' if len(moved) == 1 else 'have'} drifted{names}")
+    told = end_sentence(f"Compared with {drift.since}, {count} {'have' if len(moved) > 1 else 'has'} drifted{names}")
     sentences = (told, *((end_sentence(f"{drift.note[:1].upper()}{drift.note[1:]}"),) if drift.note else ()), EXPLAINED)
     still = [one for one in drift.columns if not one.drifted]
     grids = (_table([*target, *(one for one in drift.columns if one.drifted)], target), _still(still))

@@ -10,9 +10,9 @@ from tasks.reports.chapters.page import Cell, Grid, Row
 from tasks.wording import NOTHING, say_count, say_number
 
 SEVERITIES = ("critical", "warning", "info")
-HEADINGS = ("Check", "Column", "Severity", "Then", "Expected", "Observed", "Rows", "Examples")
-THEN = {"stop": "the run stops", "drop": "rows left out", "forbid": "no promotion", "warn": "it is told"}
-MOST_ROWS, MOST_COLUMNS, LONGEST = 10, 6, 60
+HEADINGS = ("Check", "Column", "Severity", "Policy", "Expected", "Observed", "Rows", "Examples")
+POLICIES = {"stop": "stop", "drop": "drop the rows", "forbid": "forbid promotion", "warn": "warn"}
+MOST_ROWS, MOST_COLUMNS, LONGEST = 10, 6, 160
 
 
 def all_findings(story: Story) -> tuple[Finding, ...]:
@@ -71,7 +71,7 @@ def _finding_row(finding: Finding) -> Row:
         Cell(check),
         Cell(finding.column or NOTHING, code=bool(finding.column)),
         Cell(finding.severity, tone="bad" if critical else "plain"),
-        Cell(THEN[policy]),
+        Cell(POLICIES[policy]),
         Cell(finding.expected or NOTHING),
         Cell(finding.observed or NOTHING),
         Cell(f"{finding.failed_rows:,}" if finding.failed_rows else NOTHING, number=True),

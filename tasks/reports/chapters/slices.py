@@ -11,7 +11,7 @@ from tasks.reports.dimensions import known_metric
 from tasks.wording import NOTHING, say_difference, say_number
 
 MOST = 20
-WORDS = {"good": "better", "bad": "worse", "plain": "cannot be told"}
+WORDS = {"good": "better", "bad": "worse", "plain": "unclear"}
 
 
 def tell_slices(evaluation: Evaluation) -> Grid | None:
@@ -24,7 +24,7 @@ def tell_slices(evaluation: Evaluation) -> Grid | None:
     if not evaluation.champion:
         return Grid(("Slice", "Rows", "Challenger", ""), tuple((*row[:3], row[-1]) for row in rows), title)
     other = "Stand-in" if evaluation.compared_with == "stand-in" else "Champion"
-    return Grid(("Slice", "Rows", "Challenger", other, "Change", "Challenger is"), rows, title)
+    return Grid(("Slice", "Rows", "Challenger", other, "Change", "Challenger is", "Between"), rows, title)
 
 
 def _worse_by(evaluation: Evaluation, one: SliceScore) -> float:
@@ -44,13 +44,13 @@ def _row(one: SliceScore) -> Row:
         Cell(say_number(one.challenger, zeros=True), number=True, tone=tone),
         Cell(say_number(one.champion, zeros=True), number=True, tone=tone),
         Cell(change, number=True, tone=tone),
-        _judged(one),
+        *_judged(one),
     )
 
 
-def _judged(one: SliceScore) -> Cell:
-    """What its interval shows, or why it was not judged."""
+def _judged(one: SliceScore) -> tuple[Cell, Cell]:
+    """What its interval shows and the interval itself, or why it was not judged."""
     if one.interval is None or not is_sure(one.interval):
-        return Cell("", note=one.note)
+        return Cell(""), Cell("", note=one.note)
     tone = judge(one.interval)
-    return Cell(WORDS[tone], note=say_reach(one.interval), tone=tone)
+    return Cell(WORDS[tone], tone=tone), Cell(say_reach(one.interval).removeprefix("between "), tone="quiet")

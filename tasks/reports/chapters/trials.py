@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tasks.records import Search, Trial
 from tasks.reports.chapters.page import Cell, Grid, Row, name_some
@@ -23,7 +24,14 @@ def tell_leaders(search: Search) -> Grid | None:
     several = len({trial.family for trial in search.trials}) > 1
     headings = ("Trial", search.metric, "Folds", *(("Family",) if several else ()), "From", "Rounds", "Size", "Time", "")
     title = f"The best {len(rows)} of {say_count(len(best), 'finished trial')}" if len(best) > 1 else "The only finished trial"
-    return Grid(headings, tuple(_leader(search, trial, several) for trial in rows), title)
+    return without_empty(Grid(headings, tuple(_leader(search, trial, several) for trial in rows), title))
+
+
+def without_empty(grid: Grid) -> Grid:
+    """The table without the columns in which no row says anything."""
+    kept = [place for place in range(len(grid.headings)) if any(row[place].text not in ("", NOTHING) for row in grid.rows)]
+    rows = tuple(tuple(row[place] for place in kept) for row in grid.rows)
+    return replace(grid, headings=tuple(grid.headings[place] for place in kept), rows=rows)
 
 
 def _leader(search: Search, trial: Trial, several: bool) -> Row:

@@ -24,10 +24,15 @@ WORDS: dict[str, tuple[str, Tone]] = {
 
 def tell_banner(story: Story) -> Banner:
     """The verdict in one or two words, what is live now, and why."""
-    word, tone = WORDS.get(story.result.verdict, (story.result.verdict.replace("_", " ").capitalize(), "quiet"))
+    word, tone = say_verdict(story.result.verdict), WORDS.get(story.result.verdict, ("", "quiet"))[1]
     first, *more = [line.strip() for line in story.result.reason.splitlines() if line.strip()] or [""]
     reason = ": ".join(filter(None, (first.rstrip(":"), "; ".join(more))))  # a rejection names its checks on lines of their own
     return Banner(word, _meaning(story), reason, tone, _decide(story))
+
+
+def say_verdict(verdict: str) -> str:
+    """`Champion kept` for kept."""
+    return WORDS[verdict][0] if verdict in WORDS else verdict.replace("_", " ").capitalize()
 
 
 def _decide(story: Story) -> tuple[tuple[str, str], ...]:

@@ -20,7 +20,11 @@ MOST_RUNS = 1000
 WIDE = 200
 """Columns of characters where there is no terminal to ask."""
 NOTHING = "-"
-COLUMNS = ("version", "verdict", "as of", "trained through", "metric", "worse by", "tuned", "champion since", "run")
+COLUMNS = ("version", "verdict", "as of", "rows to", "metric", "worse by", "tuned", "live since", "run")
+SPARED = ("rows to", "tuned", "run")
+"""Left out where there is no room for them all."""
+ROOM = 125
+FOLDED = ("worse by", "live since")
 
 
 def read_history(tracker: Tracker, name: str) -> dict[str, Any]:
@@ -44,7 +48,7 @@ def show_history(history: dict[str, Any], last: int, stream: TextIO) -> None:
     live = history["aliases"].get(ALIAS)
     heading = f"{history['model']}: {f'v{live} is the champion' if live else 'no version is the champion'}"
     console.print(Text(heading + (f" ({len(lines) - len(shown)} older lines: --last 0)" if len(shown) < len(lines) else "")))
-    console.print(_table(shown))
+    console.print(_table(shown, console.width))
     waiting = history["aliases"].get(CHALLENGER)
     for version in history["versions"]:
         if version["version"] == waiting:
@@ -110,30 +114,34 @@ def _interval(text: str | None) -> dict[str, float] | None:
         return None
 
 
-def _table(lines: list[dict[str, Any]]) -> Table:
+def _table(lines: list[dict[str, Any]], width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    shown = [name for name in COLUMNS if width >= ROOM or name not in SPARED]
+    for name in shown:
+        table.add_column(name, no_wrap=name not in FOLDED)
     for line in lines:
-        table.add_row(*(Text(clean(cell)) for cell in _cells(line)), style="bold" if ALIAS in line.get("aliases", ()) else None)
+        cells = _cells(line)
+        table.add_row(*(Text(clean(cells[name])) for name in shown), style="bold" if ALIAS in line.get("aliases", ()) else None)
     return table
 
 
-def _cells(line: dict[str, Any]) -> tuple[str, ...]:
-    version = line.get("version")
-    tuned = line.get("tuned")
-    return (
+def _cells(line: dict[str, Any]) -> dict[str, str]:
+    version, tuned = line.get("version"), line.get("tuned")
+    values = (
         " ".join([f"v{version}", *line["aliases"]]) if version else NOTHING,
         line["verdict"],
         _day(line.get("as_of")),
         _day(line.get("trained_through")),
-        line.get("metric") or NOTHING,
+        (line.get("metric") or NOTHING).partition(" (")[0],
         _say_interval(line.get("interval")),
         NOTHING if tuned is None else "yes" if tuned else "no",
         _since(line),
         (line["run_id"] or NOTHING)[:8],
     )
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _say_interval(interval: dict[str, float] | None) -> str:

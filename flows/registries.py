@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ def hold_model(name: str, command: str, seize: bool = False) -> Iterator[Review]
     from tasks.leases import hold_lease
     from tasks.registry import read_entry, repair_aliases
 
-    by = f"{os.environ.get('USER') or os.getuid()}@{platform.node()}"
+    by = reviewer()
     with open_registry() as (tracker, home):
         if not read_entry(tracker, name).versions:
             raise unknown_model(tracker, name)
@@ -90,6 +91,14 @@ def open_registry() -> Iterator[tuple[Tracker, Home]]:
         if foreseen is None:
             raise
         raise foreseen from error
+
+
+def reviewer() -> str:
+    """Who we are, as user@host."""
+    try:
+        return f"{getpass.getuser()}@{platform.node()}"
+    except (KeyError, OSError):  # a user without a name, as containers have them
+        return f"{os.getuid()}@{platform.node()}"
 
 
 def unknown_model(tracker: Tracker, name: str) -> ConfigError:

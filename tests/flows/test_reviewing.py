@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
+import io
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +16,14 @@ from typing import Any
 import pytest
 
 from flows.command_line import main
+from flows.histories import read_history, show_history
 from tasks.homes import Home
 from tasks.leases import hold_lease
 from tasks.registry import read_entry
 from tests.registered import Shelf, shelf
 
 __all__ = ["shelf"]
-ME = f"{os.environ.get('USER') or os.getuid()}@{platform.node()}"
+ME = f"{getpass.getuser()}@{platform.node()}"
 
 
 @pytest.fixture
@@ -180,7 +184,7 @@ def test_history_shows_each_version_and_what_waits(evertune: Any, asked: Shelf) 
     lines = out.splitlines()
     assert code == 0
     assert lines[0] == "shop: v1 is the champion"
-    assert " ".join(lines[1].split()) == "version verdict as of trained through metric worse by tuned champion since run"
+    assert " ".join(lines[1].split()) == "version verdict as of rows to metric worse by tuned live since run"
     assert lines[2].startswith("v2 challenger")
     assert all(word in lines[2] for word in ("ask", "2024-05-01", "log_loss 0.4504", "+0.0004 (\u22120.0021 to 0.0029)", "yes"))
     assert lines[3].startswith("v1 champion")
@@ -214,6 +218,21 @@ def test_history_shows_the_newest_lines_and_says_how_many_are_older(evertune: An
 def test_a_person_shows_as_the_one_who_promoted(evertune: Any, asked: Shelf) -> None:
     evertune("promote", "shop")
     assert ME in evertune("history", "shop")[1]
+
+
+def test_a_narrow_terminal_shows_fewer_columns_and_cuts_none(evertune: Any, asked: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    show_history(read_history(asked.tracker, "shop"), 20, terminal)
+    lines = re.sub("\x1b\\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert " ".join(lines[1].split()) == "version verdict as of metric worse by live since"
+    assert max(map(len, lines[1:4])) <= 80
+    assert "\u2026" not in terminal.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def test_control_characters_in_tags_do_not_reach_the_terminal(evertune: Any, shelf: Shelf) -> None:

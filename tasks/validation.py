@@ -12,10 +12,11 @@ import pandas as pd
 
 from tasks.artifacts import publish_table
 from tasks.checks.columns import check_declared, check_presence, check_values, find_features, plain_values
-from tasks.checks.findings import SEVERITIES, finding_rows, is_rejecting, policy_of, rejection, row_examples, say_rows
+from tasks.checks.findings import SEVERITIES, finding_rows, is_rejecting, rejection, row_examples, say_rows
 from tasks.checks.labels import read_target
 from tasks.checks.leakage import find_suspects
 from tasks.checks.policies import screen_rows
+from tasks.checks.spellings import check_spellings
 from tasks.checks.times import check_clock, read_times
 from tasks.digests import digest
 from tasks.errors import DataRejected
@@ -54,9 +55,15 @@ def validate_table(
 
 
 def validation_page(
-    findings: Sequence[Finding], suspects: Sequence[Suspect] = (), title: str = "Validation", facts: Mapping[str, object] | None = None
+    findings: Sequence[Finding],
+    suspects: Sequence[Suspect] = (),
+    title: str = "Validation",
+    facts: Mapping[str, object] | None = None,
+    dropped: pd.DataFrame | None = None,
 ) -> str:
     """One self-contained HTML page: no script, no request, readable in the dark and in print. `facts` stand on top, name -> value.
+
+    `dropped` are the rows that policies left out, as the table has them; the first of them are shown.
 
     Whatever the data holds is escaped and stripped of control characters.
     """
@@ -78,7 +85,7 @@ def validation_page(
         failed=sorted(failed, key=lambda finding: SEVERITIES.index(finding.severity)),
         passed=[finding for finding in findings if finding.passed],
         suspects=suspects,
-        policy_of=policy_of,
+        dropped=dropped,
     )
 
 
@@ -106,7 +113,7 @@ def _examine(
         raise rejection(findings, where)
 
     features, left_out = find_features(rows, columns)
-    findings += check_values(rows, features, left_out)
+    findings += check_values(rows, features, left_out) + check_spellings(rows, features)
     if any(map(is_rejecting, findings)):
         raise rejection(findings, where)
     time = columns.time.column if columns.time else None

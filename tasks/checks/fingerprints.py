@@ -22,7 +22,6 @@ from tasks.checks.columns import content_of
 from tasks.records import Table
 from tasks.records.drift import Rewriting
 from tasks.serving import category_text, read_dates
-from tasks.wording import say_moment
 
 FORMAT = 1
 BUCKETS = 64
@@ -61,8 +60,8 @@ def compare_fingerprints(before: Mapping[str, Any], now: Mapping[str, Any]) -> R
     but another content is a rewritten one. Without a time column a row more is nothing unusual: only buckets that did not grow tell.
     """
     timed = before["by"] == "day"
-    since = f"the last retrain, which saw rows before {say_moment(_cut(before))}" if timed else "the last retrain"
-    if before["format"] != now["format"] or before["by"] != now["by"]:
+    since = f"the last retrain (rows before {_cut(before):%Y-%m-%d})" if timed else "the last retrain"
+    if _parted(before) != _parted(now):
         return Rewriting(since, note="rows are told apart otherwise than in the last retrain, so nothing could be compared")
     pairs, what_part = _pair(before, now)
     position, what_hash = _choose_hash(before, now)
@@ -102,6 +101,11 @@ def _choose_hash(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[int
     keyed = before["key"] == now["key"] != []
     compared = "numbers of rows and keys are compared, not contents" if keyed else "the numbers of rows alone are compared"
     return (1 if keyed else 0), f"rows now come {changes}: {compared}"
+
+
+def _parted(found: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What decides which part a row belongs to."""
+    return found["format"], found["by"], [] if found["by"] == "day" else found["key"] or found["columns"]
 
 
 def _cut(found: Mapping[str, Any]) -> datetime:

@@ -19,6 +19,7 @@ COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 LISTS = frozenset({"unexpected_list", "unexpected_index_list"})
 """What they add when every row is asked for."""
 LONGEST = 200
+LONGEST_VALUE = 1000
 LISTED = 10
 
 
@@ -63,7 +64,7 @@ def plain_result(result: Any) -> dict[str, Any]:
     return {
         "success": bool(result.success),
         "expectation_config": _plain_config(result.expectation_config),
-        "result": plain({name: value for name, value in result.result.items() if name not in LISTS}),
+        "result": _shorten(plain({name: value for name, value in result.result.items() if name not in LISTS})),
         "exception": "; ".join(texts),
     }
 
@@ -96,6 +97,15 @@ def _weigh(expectation: Expectation, by_row: bool) -> tuple[Severity, Policy | N
     if policy == "stop":
         return "critical", policy
     return ("warning" if declared == "critical" else declared), policy
+
+
+def _shorten(value: Any) -> Any:
+    """Without the length of what a cell may hold: a result quotes it forty times."""
+    if isinstance(value, dict):
+        return {name: _shorten(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_shorten(item) for item in value]
+    return value[: LONGEST_VALUE - 1] + "…" if isinstance(value, str) and len(value) > LONGEST_VALUE else value
 
 
 def _plain_config(configuration: Any) -> dict[str, Any]:

@@ -338,8 +338,10 @@ class TestPolicies:
         left_out = shown["expect_column_values_to_be_in_set"]
         assert (left_out["policy"], left_out["failed rows"], left_out["observed"]) == ("drop", 2, "2 of 300 rows (0.7 %), left out")
         assert (shown["few rows left out"]["failed rows"], shown["key is unique"]["policy"]) == (2, "stop")
-        page = validation_page(validate(frame, expectations=(self.odd,)).findings)
+        table = validate(frame, expectations=(self.odd,))
+        page = validation_page(table.findings, dropped=table.dropped)
         assert "2 of 300 rows (0.7 %), left out" in page
+        assert "<td>id9</td>" in page
 
     def test_the_leakage_sentinel_says_what_it_leads_to(self) -> None:
         frame = rows()
@@ -358,6 +360,70 @@ def test_empty_and_constant_features_are_left_out_with_a_warning() -> None:
     table = validate(rows(empty=None, always=3))
     assert failed(table.findings, "warning") == [("column is worth using", "always"), ("column is worth using", "empty")]
     assert set(table.columns.left_out) == {"always", "empty"}
+
+
+class TestBadInput:
+    """What else comes as data."""
+
+    def test_a_column_that_turned_into_text_names_what_was_expected_and_what_came(self) -> None:
+        error = rejected(rows(number=["1.5", "n/a"] * 150), TIMED.changed(columns={"number": "number"}))
+        assert error.exit_code == 3
+        assert "number: declared kind number: expected numbers, whole ones within 2^53; got text (str) in 150 of 300 rows" in str(error)
+
+    def test_whole_numbers_that_floats_cannot_hold_are_left_out_and_declared_ones_rejected(self) -> None:
+        frame = rows(code=[2**53 + 2 * row + 1 for row in range(ROWS)])
+        assert "beyond 2^53" in validate(frame).columns.left_out["code"]
+        assert failed(rejected(frame, TIMED.changed(columns={"code": "number"})).findings) == [("declared kind number", "code")]
+
+    def test_true_and_false_and_zero_and_one_are_the_same_feature(self) -> None:
+        flags = [bool(row % 3) for row in range(ROWS)]
+        for values in (flags, [int(flag) for flag in flags]):
+            assert validate(rows(flag=values)).columns.features["flag"] == "number"
+
+    @pytest.mark.parametrize("labels", [[1, 2] * 150, ["1", "2"] * 150, [1.0, 2.0] * 150])
+    def test_labels_one_and_two_are_two_classes(self, labels: list[Any]) -> None:
+        target = validate(rows(y=labels)).columns.target
+        assert (target.task, len(target.classes)) == ("binary", 2)
+
+    def test_new_and_misspelt_categories_are_counted_and_rejected_beyond_a_share(self) -> None:
+        known = Expectation(type="expect_column_values_to_be_in_set", column="category", value_set=["a", "b", "c"], mostly=0.98)
+        frame = rows()
+        frame.loc[[1, 2, 3, 4], "category"] = ["A", " a", "new", "b "]
+        (told,) = [found for found in validate(frame, expectations=(known,)).findings if found.check.startswith("expect_")]
+        assert (told.passed, told.failed_rows, told.observed) == (True, 4, "4 of 300 rows (1.3 %)")
+        frame.loc[10:20, "category"] = "renamed"
+        assert failed(rejected(frame, expectations=(known,)).findings) == [("expect_column_values_to_be_in_set", "category")]
+
+    def test_one_category_in_several_spellings_is_a_warning(self) -> None:
+        frame = rows(category=["a", "b"] * 150)
+        frame.loc[[1, 2, 3], "category"] = ["A", " a", "B"]
+        (told,) = [found for found in validate(frame).findings if found.check == "categories are spelt one way"]
+        assert (told.severity, told.passed, told.failed_rows) == ("warning", False, 3)
+        assert told.examples[0].startswith("'a' / ")
+
+    def test_a_year_9999_is_the_future_and_a_lone_1970_a_missing_time(self) -> None:
+        for when, check in {"9999-12-31T00:00:00Z": "time is not in the future", "1970-01-01": "time is not zero"}.items():
+            frame = rows()
+            frame.loc[3, "when"] = pd.Timestamp(when).tz_localize(None).tz_localize("UTC").as_unit("us")
+            assert failed(rejected(frame.astype({"when": "datetime64[us, UTC]"})).findings) == [(check, "when")]
+
+    def test_cells_of_a_hundred_kilobytes_make_neither_a_long_message_nor_a_long_record(self) -> None:
+        huge = ["x" * 100_000 + str(row) for row in range(ROWS)]
+        entry = Expectation(type="expect_column_values_to_be_in_set", column="text", value_set=["a"], severity="warning")
+        table = validate(rows(text=huge), TIMED.changed(max_categories=10), expectations=(entry,))
+        assert len(str(table.expectations)) < 100_000
+        assert len(validation_page(table.findings)) < 50_000
+        assert len(str(rejected(rows(number=huge), TIMED.changed(columns={"number": "number"})))) < 2_000
+
+    def test_a_hundred_thousand_ids_are_left_out_with_their_count(self) -> None:
+        many = pd.DataFrame({"id": [f"id{row}" for row in range(100_000)], "number": range(100_000), "y": [0, 1] * 50_000})
+        table = validate(many, TableSettings(target="y"), leakage=LeakageSettings(action="off"))
+        assert table.columns.left_out["id"].startswith("100,000 distinct values")
+
+    def test_hundreds_of_columns_come_through(self) -> None:
+        random = np.random.default_rng(0)
+        wide = pd.concat([rows(), pd.DataFrame(random.normal(size=(ROWS, 500)), columns=[f"x{k}" for k in range(500)])], axis=1)
+        assert len(validate(wide).columns.features) == 502
 
 
 class TestLeakage:
@@ -438,7 +504,8 @@ class TestPage:
 
     def test_is_self_contained_and_escapes_whatever_the_data_holds(self) -> None:
         finding = Finding(self.hostile, self.hostile, "critical", False, self.hostile, self.hostile, 1, (self.hostile,))
-        page = validation_page([finding], [Suspect(self.hostile, self.hostile, 0.9)], self.hostile, {self.hostile: self.hostile})
+        dropped = pd.DataFrame({"why": [self.hostile], self.hostile: [self.hostile]})
+        page = validation_page([finding], [Suspect(self.hostile, self.hostile, 0.9)], self.hostile, {self.hostile: self.hostile}, dropped)
         assert "<script" not in page
         assert "\x1b" not in page
         assert "&lt;script&gt;alert(1)&lt;/script&gt; red &amp; &#34;quoted&#34;" in page

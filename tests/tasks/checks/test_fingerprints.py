@@ -63,7 +63,7 @@ class TestByDay:
     def test_new_days_are_no_change(self) -> None:
         rewriting = compare(rows(), rows(DAYS + 10))
         assert (told(rewriting), rewriting.changed, rewriting.note) == ((0, 0, (), 0), False, "")
-        assert rewriting.since == "the last retrain, which saw rows before 21 January 2013"
+        assert rewriting.since == "the last retrain (rows before 2013-01-21)"
 
     def test_the_day_of_the_cut_is_not_compared_since_it_was_seen_in_part(self) -> None:
         noon = END - timedelta(hours=12)
@@ -165,6 +165,16 @@ class TestByBucket:
     def test_a_fingerprint_by_day_is_not_compared_with_one_by_bucket(self) -> None:
         rewriting = compare_fingerprints(mark(rows()), mark(rows(), time=None))
         assert (rewriting.changed, bool(rewriting.note)) == (False, True)
+
+    def test_buckets_by_another_key_or_of_other_columns_are_not_compared(self) -> None:
+        by_id = mark(rows(), time=None)
+        for before, now in (
+            (by_id, mark(rows(), time=None, key=("id", "text"))),
+            (mark(rows(), time=None, key=()), mark(rows().assign(extra=1), time=None, key=())),
+        ):
+            rewriting = compare_fingerprints(before, now)
+            assert (rewriting.changed, bool(rewriting.note)) == (False, True)
+        assert not compare_fingerprints(by_id, mark(rows().assign(extra=1), time=None)).changed
 
 
 class TestHashes:

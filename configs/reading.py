@@ -37,7 +37,8 @@ def read_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise ConfigError("\n".join(faults), faults) from None
     except OverflowError as error:
         raise ConfigError(f"{path}: a number in it is too large: {error}") from None
-    return config.model_copy(update={"source": config.source.anchored(path.parent)})
+    gate = config.gate if config.gate.golden is None else config.gate.changed(golden=path.parent / config.gate.golden)
+    return config.model_copy(update={"source": config.source.anchored(path.parent), "gate": gate})
 
 
 def parse_override(text: str) -> tuple[str, Any]:

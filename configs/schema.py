@@ -116,9 +116,10 @@ class RetrainConfig(TableSettings):
 
     def digest(self) -> str:
         """64 bits of hash of everything that can change what is trained or decided, but for the data, which has its own."""
-        content = self.model_dump(
-            mode="json", exclude={"threads": True, "description": True, "source": True, "tuning": {"parallel", "executor", "dask"}}
-        )
+        where = {"tuning": {"parallel", "executor", "dask"}, "gate": {"golden", "explain"}, "registry": {"lease_seconds"}}
+        content = self.model_dump(mode="json", exclude={"threads": True, "description": True, "source": True, **where})
+        if self.gate.golden is not None and self.gate.golden.is_file():
+            content["golden"] = hashlib.sha256(self.gate.golden.read_bytes()).hexdigest()
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     @model_validator(mode="after")

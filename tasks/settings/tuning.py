@@ -16,7 +16,8 @@ class AutoSettings(Settings):
     max_age: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(days=30)
     """Tune when the last search is older than this (by the as-of dates)."""
     drift: Fraction = 0.5
-    """Tune when more than this share of the columns drifted (population stability index above 0.25 since the last search)."""
+    """Tune when more than this share of the columns drifted: as validation.drift counts it since the champion, else by a population
+    stability index above 0.25 since the last search."""
     probe: Annotated[int, Field(ge=2, le=200)] = 8
     """Trials of the probe, which looks whether there is something to gain; the first one is of the champion's settings."""
     confidence: Fraction = 0.9

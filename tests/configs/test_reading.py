@@ -178,6 +178,11 @@ def test_a_length_of_time_beyond_any_clock_is_a_fault_too(file: Path) -> None:
     assert only_fault(file, "validation: {clock_tolerance: 99999999999w}").startswith("churn.yaml: ")
 
 
+def test_golden_rows_are_looked_for_beside_the_config(file: Path) -> None:
+    file.write_text(MINIMAL + "gate: {golden: golden/rows.csv}\n")
+    assert read_config(file).gate.golden == file.parent / "golden" / "rows.csv"
+
+
 def test_what_is_required_is_named(file: Path) -> None:
     assert faults(file, text="description: nothing else\n") == [f"churn.yaml: {key} is required" for key in ("target", "name", "source")]
 

@@ -148,6 +148,20 @@ def test_the_queries_of_a_ranking_change_the_digest() -> None:
     assert one.digest() != other.digest()
 
 
+def test_the_content_of_the_golden_rows_counts_not_where_they_are(tmp_path: Path) -> None:
+    here, there, others = (tmp_path / name for name in ("here.csv", "there.csv", "others.csv"))
+    for path, rows in ((here, "age,left\n7,1\n"), (there, "age,left\n7,1\n"), (others, "age,left\n7,0\n")):
+        path.write_text(rows)
+    digests = [config(gate={"golden": str(path)}).digest() for path in (here, there, others)]
+    assert digests[0] == digests[1] != digests[2]
+    assert digests[0] != config().digest()
+
+
+@pytest.mark.parametrize("settings", [{"gate": {"explain": False}}, {"registry": {"lease_seconds": 5}}])
+def test_what_only_tells_or_waits_does_not(settings: dict[str, Any]) -> None:
+    assert config(**settings).digest() == config().digest()
+
+
 @pytest.mark.parametrize("key", UNDIGESTED)
 def test_what_cannot_does_not(key: str) -> None:
     assert config(**{key: UNDIGESTED[key]}).digest() == config().digest()

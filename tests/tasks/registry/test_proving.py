@@ -1,4 +1,4 @@
-"""Proofs in real clean processes: one for all models that answer, and a new one after each that was killed."""
+"""Proofs in real clean processes: the test run's own for all models that answer, and a new one after each that was killed."""
 
 from __future__ import annotations
 
@@ -44,15 +44,6 @@ SERVED: list[tuple[dict[str, Any], str]] = [
     *([(NETWORK, "regression")] if importlib.util.find_spec("tensorflow") else []),
 ]
 CASES = ["input example", "one row", "many rows", "missing values", "unseen categories", "numbers without decimals"]
-
-
-@pytest.fixture(scope="module")
-def prover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prover]:
-    with Prover([parse_model(TREES)], limit=60) as made:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("EVERTUNE_HOME", str(tmp_path_factory.mktemp("prover")))
-            made.start()
-        yield made
 
 
 @pytest.fixture

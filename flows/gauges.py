@@ -18,17 +18,30 @@ TALKATIVE = "mlflow.system_metrics.system_metrics_monitor"
 
 @contextmanager
 def gauges(run: Run) -> Iterator[None]:
-    """CPU, memory, disk and network of the whole machine as metrics `system/...`, which MLflow shows on a tab of their own.
+    """CPU and memory of the whole machine, and its GPU where it has one, as metrics `system/...`: MLflow gives them a tab.
 
-    Of the machine, not of this process: workers and what else competes with them are in it. A store that fails costs a
-    warning of MLflow's and the rest of the samples, never the retrain.
+    Of the machine, not of this process: workers and what else competes with them are in it. Disk and network, which say
+    little of a retrain, are left out, because a run's page lists all of these before the scores. They are written at the
+    end, since MLflow compares runs by the metric that came first. A store that fails costs the samples and a warning of
+    MLflow's, never the retrain.
     """
+    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+    from mlflow.utils.autologging_utils import BatchMetricsLogger
+
+    class AtTheEnd(BatchMetricsLogger):  # type: ignore[misc]  # MLflow has no types
+        """Keeps what it is given until it is flushed."""
+
+        def _should_flush(self) -> bool:
+            return False
 
     logger = logging.getLogger(TALKATIVE)
     level = logger.level
     logger.setLevel(logging.WARNING)  # at INFO it tells when it starts and stops, and that there is no GPU
     monitor = SystemMetricsMonitor(run.id, sampling_interval=SECONDS, tracking_uri=run.tracker.uri)
+    monitor.monitors = [one for one in monitor.monitors if not isinstance(one, DiskMonitor | NetworkMonitor)]
+    monitor.mlflow_logger = AtTheEnd(run.id, tracking_uri=run.tracker.uri)
     monitor.start()
     try:
         yield

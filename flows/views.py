@@ -41,7 +41,7 @@ class Views:
     compare: str = ""
     """The last retrains side by side; there have to be two."""
     trials: str = ""
-    """This retrain's trials, the best first."""
+    """This retrain's trials side by side, the best first."""
     report: str = ""
     plots: str = ""
     version: str = ""
@@ -86,15 +86,15 @@ def ensure_view(tracker: Tracker, experiment: str, metric: str) -> str:
 
 def view_state(metric: str) -> dict[str, Any]:
     """What MLflow's list keeps of a view: which runs, in what order, and the columns from left to right with their widths in px."""
-    scores = {f"metrics.`{metric}`": 110, f"metrics.`champion/{metric}`": 150} if metric else {}
+    scores = {f"metrics.`{metric}`": 105, f"metrics.`champion/{metric}`": 145} if metric else {}
     columns = {
         "tags.`evertune.verdict`": 120,
-        "tags.`evertune.as_of`": 200,
         **scores,
-        "tags.`evertune.version`": 130,
-        "tags.`evertune.tuning`": 125,
-        "metrics.`seconds/total`": 115,
-        "metrics.`data/train_rows`": 130,
+        "tags.`evertune.version`": 120,
+        "tags.`evertune.tuning`": 115,
+        "metrics.`seconds/total`": 110,
+        "metrics.`data/train_rows`": 125,
+        "tags.`evertune.as_of`": 190,
     }
     return {
         "searchFilter": "tags.`evertune.kind` = 'retrain'",
@@ -106,7 +106,7 @@ def view_state(metric: str) -> dict[str, Any]:
         "datasetsFilter": [],
         "selectedColumns": list(columns),
         "columnOrder": ["attributes.`Run Name`", "runDateAndNestInfo", *columns],
-        "columnWidths": {"attributes.`Run Name`": 250, "runDateAndNestInfo": 130, **columns},
+        "columnWidths": {"attributes.`Run Name`": 225, "runDateAndNestInfo": 125, **columns},
     }
 
 
@@ -131,13 +131,12 @@ def compare_page(experiment: str, run_ids: Sequence[str]) -> str:
 
 
 def trials_page(experiment: str, run_id: str, metric: str) -> str:
-    """The list of this run's trials, the best first; those without a score come last."""
+    """This run's trials in charts: their learning curves, scores and costs, beside a list of them with the best first."""
     known = known_metric(metric)
     ascending = "true" if known is None or not known.greater_is_better else "false"
     mine = quote(f"tags.`mlflow.parentRunId` = '{run_id}'")
-    return (
-        f"#/experiments/{experiment}/runs?{WORKFLOW}&searchFilter={mine}&orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc={ascending}"
-    )
+    order = f"orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc={ascending}"
+    return f"#/experiments/{experiment}/runs?{WORKFLOW}&compareRunsMode=CHART&searchFilter={mine}&{order}"
 
 
 def model_page(model: str) -> str:

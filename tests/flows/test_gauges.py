@@ -22,9 +22,13 @@ def test_a_run_has_the_machines_metrics_and_nothing_is_said(
     with open_run(connect(store, "shop"), "shop", {}, Timing()) as run:
         with gauges(run):
             time.sleep(0.5)
+            run.metrics({"log_loss": 0.4})
         found = run.client.get_run(run.id).data.metrics
         history = run.client.get_metric_history(run.id, "system/cpu_utilization_percentage")
-    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(found)
+    names = {"cpu_utilization_percentage", "system_memory_usage_megabytes", "system_memory_usage_percentage"}
+    assert {name for name in found if "gpu" not in name} == {"log_loss", *(f"system/{name}" for name in names)}
+    assert next(iter(found)) == "log_loss"
+    assert [point.step for point in history] == list(range(len(history)))
     assert len(history) >= 2
     assert capfd.readouterr().err == ""
     assert logging.getLogger(TALKATIVE).level == before

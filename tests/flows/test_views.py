@@ -46,12 +46,7 @@ def saved(run: Run, key: str) -> dict[str, Any]:
 def test_the_view_holds_our_columns_and_retrains_alone(run: Run) -> None:
     state = saved(run, ensure_view(run.tracker, run.tracker.experiment, "log_loss"))
     assert state == view_state("log_loss")
-    assert state["selectedColumns"][:4] == [
-        "tags.`evertune.verdict`",
-        "tags.`evertune.as_of`",
-        "metrics.`log_loss`",
-        "metrics.`champion/log_loss`",
-    ]
+    assert state["selectedColumns"][:3] == ["tags.`evertune.verdict`", "metrics.`log_loss`", "metrics.`champion/log_loss`"]
     assert state["searchFilter"] == "tags.`evertune.kind` = 'retrain'"
     assert set(state["columnWidths"]) == set(state["columnOrder"])
 
@@ -113,6 +108,7 @@ def test_the_page_of_the_trials_asks_for_the_best_first(metric: str, ascending: 
     question = asked(trials_page("1", "abc", metric))
     assert question["searchFilter"] == ["tags.`mlflow.parentRunId` = 'abc'"]
     assert (question["orderByKey"], question["orderByAsc"]) == ([f"metrics.`{metric}`"], [ascending])
+    assert question["compareRunsMode"] == ["CHART"]
 
 
 def test_a_name_with_a_slash_stays_one_part_of_the_address(run: Run) -> None:

@@ -113,7 +113,7 @@ def _examine(
         raise rejection(findings, where)
 
     features, left_out = find_features(rows, columns)
-    findings += check_values(rows, features, left_out) + check_spellings(rows, features)
+    findings += check_values(rows, features, left_out) + check_spellings(rows, features, left_out, columns.columns)
     if any(map(is_rejecting, findings)):
         raise rejection(findings, where)
     time = columns.time.column if columns.time else None

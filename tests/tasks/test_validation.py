@@ -401,6 +401,20 @@ class TestBadInput:
         assert (told.severity, told.passed, told.failed_rows) == ("warning", False, 3)
         assert told.examples[0].startswith("'a' / ")
 
+    @pytest.mark.parametrize("distinct", [50, 200])
+    def test_numbers_that_a_word_turned_into_text_are_a_warning_used_or_left_out(self, distinct: int) -> None:
+        values = [str(row % distinct / 4) for row in range(ROWS - 2)] + ["n/a", "unknown"]
+        table = validate(rows(price=values), TIMED.changed(max_categories=100))
+        (told,) = [found for found in table.findings if found.check == "numbers have no words among them"]
+        assert (told.column, told.severity, told.failed_rows, told.examples) == ("price", "warning", 2, ("n/a", "unknown"))
+        assert ("price" in table.columns.left_out) == (distinct > 100)
+        declared = validate(rows(price=values), TIMED.changed(columns={"price": "category"}))
+        assert failed(declared.findings, "warning") == []
+
+    def test_codes_that_look_like_numbers_are_text_like_any_other(self) -> None:
+        table = validate(rows(code=["007", "010", "100"] * 100))
+        assert failed(table.findings, "warning") == []
+
     def test_a_year_9999_is_the_future_and_a_lone_1970_a_missing_time(self) -> None:
         for when, check in {"9999-12-31T00:00:00Z": "time is not in the future", "1970-01-01": "time is not zero"}.items():
             frame = rows()

@@ -95,9 +95,6 @@ class TestFlights:
         assert validate(month(7)).dropped is None
         assert validate(year()).dropped is None
 
-    def test_april_in_another_order_passes(self) -> None:
-        assert judge(april()[april().columns[::-1]].sample(frac=1, random_state=0)) == set()
-
     def test_a_truncated_april_is_rejected(self) -> None:
         assert judge(april()[april()["time_hour"].dt.day <= 18]) == {""}
 
@@ -110,11 +107,6 @@ class TestFlights:
         shuffled = april().sample(frac=1, random_state=0)
         spoilt = april().assign(dest=shuffled["origin"].to_numpy(), distance=shuffled["seats"].to_numpy())
         assert judge(spoilt) == {"dest", "distance"}
-
-    def test_every_columns_values_under_the_next_columns_name_are_rejected(self) -> None:
-        names = [name for name in april() if name not in ("late", "time_hour")]
-        shifted = april().rename(columns=dict(zip(names, names[1:] + names[:1], strict=True)))
-        assert judge(shifted) >= {"carrier", "distance", "flight"}
 
     def test_a_thousandfold_april_is_rejected(self) -> None:
         numbers = [name for name in april().select_dtypes("number") if name not in ("flight", "late")]

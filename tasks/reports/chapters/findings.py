@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pandas as pd
+
 from tasks.records import Finding, Story, Table
 from tasks.reports.chapters.page import Cell, Grid, Row
 from tasks.wording import NOTHING, say_count, say_number
@@ -80,6 +82,8 @@ def _finding_row(finding: Finding) -> Row:
 
 
 def _say(value: Any) -> str:
-    """A value of a row, short; whole numbers are names here, not amounts."""
-    text = say_number(value) if isinstance(value, float) else str(value)
+    """A value of a row as it is, short; whole numbers are names here, not amounts."""
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return "missing"
+    text = f"{value:.10g}" if isinstance(value, float) else str(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

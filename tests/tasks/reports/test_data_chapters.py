@@ -105,11 +105,9 @@ def test_rows_that_policies_left_out_are_counted_and_shown_with_their_keys() -> 
 def test_left_out_rows_of_any_kind_of_value_are_shown() -> None:
     story = stories.forbidden()
     assert story.table is not None
-    odd = pd.DataFrame(
-        {"why": ["x"], "when": [pd.Timestamp("2013-09-01", tz="UTC")], "none": [None], "nan": [float("nan")], "flag": [True]}
-    )
+    odd = pd.DataFrame({"why": ["x"], "when": [pd.Timestamp("2013-09-01", tz="UTC")], "none": [None], "nan": [float("nan")], "na": [pd.NA]})
     told = render(replace(story, table=replace(story.table, dropped=odd)), {}).markdown
-    assert "| 0 | x | 2013-09-01 00:00:00+00:00 | None | not a number | True |" in told
+    assert "| 0 | x | 2013-09-01 00:00:00+00:00 | missing | missing | missing |" in told
     assert "Rows left out" not in render(replace(story, table=replace(story.table, dropped=odd.iloc[:0])), {}).markdown
 
 

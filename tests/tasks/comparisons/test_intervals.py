@@ -219,7 +219,7 @@ def test_a_limit_is_taken_off_first_and_without_noise_the_difference_decides() -
     assert surely_above([interval(5.0, error=math.nan, freedom=math.nan), interval(5.0)], [0.0, 0.0], 0.95) == (False, True)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(difference=st.floats(-3, 3), freedom=st.floats(2, 59), lean=st.floats(-0.6, 0.6), limit=st.floats(-3, 3))
 def test_one_slice_alone_is_worse_when_its_low_end_is_above_the_limit(difference: float, freedom: float, lean: float, limit: float) -> None:
     far = float(stats.t.ppf(0.95, freedom))

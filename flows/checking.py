@@ -13,9 +13,11 @@ from tasks.loading import load_table
 from tasks.metrics import find_metric
 from tasks.models.model import require_fit
 from tasks.records import Columns, LoadedTable, Table
+from tasks.settings import GateSettings
 from tasks.splitting import split_table
 from tasks.targets import encode
 from tasks.validation import validate_table
+from tasks.wording import say_share
 
 
 def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
@@ -42,7 +44,7 @@ def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
         "model": config.model.identity + "".join(f", {name} {value}" for name, value in config.model.hyperparameters.items()),
         "metric": f"{metric.name}, {'greater' if metric.greater_is_better else 'less'} is better",
         **describe_search(config, task, metric.name),
-        "registry": f"model {config.model_name}; promoted if not worse than the champion by more than {config.gate.margin:.2%}",
+        "registry": f"model {config.model_name}; {_promotion(config.gate)}",
     }
     return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
 
@@ -59,6 +61,11 @@ def _checks(table: Table) -> str:
     failed = [finding for finding in table.findings if not finding.passed]
     words = "; ".join(f"{finding.column}: {finding.check} ({finding.observed})" for finding in failed)
     return f"{len(table.findings)} made, {len(failed)} failed" + (f": {words}" if words else "")
+
+
+def _promotion(gate: GateSettings) -> str:
+    bar = "shown to be better than" if gate.rule == "superior" else f"shown to be worse by less than {say_share(gate.margin)} than"
+    return f"promoted if {bar} the champion, {say_share(gate.confidence)} sure; where the rows cannot tell: {gate.unsure}"
 
 
 def _left_out(table: Table) -> str:

@@ -150,7 +150,9 @@ def test_a_retrain_that_was_stopped_for_longer_than_its_lease_cannot_promote(
     retrain_shop: Retrain, program: Program, tmp_path: Path, client: MlflowClient
 ) -> None:
     stopping = {"kind": "python", "function": "tests.registered:stopping_table"}
-    config = small_config(tmp_path / "stopped", **PROMOTING, source=stopping, registry={"lease_seconds": 5})
+    config = small_config(
+        tmp_path / "stopped", **PROMOTING, source=stopping, registry={"lease_seconds": 5}, seed=1
+    )  # another retrain: no answer waits
     process = start(program, config, 120)
     deadline = time.monotonic() + 60
     while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":

@@ -7,11 +7,11 @@ import json
 import logging
 import math
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from configs.schema import RetrainConfig
 from flows.links import find_links
+from flows.movements import Movements
 from flows.notes import write_notes
 from flows.occasions import Occasion
 from flows.preflight import studies_url
@@ -20,20 +20,15 @@ from flows.recording import SearchRecord, to_paste
 from flows.views import PLOTS, REPORT, find_views
 from tasks.artifacts import publish_link, publish_markdown
 from tasks.baselines import ANSWERED_TAG as ANSWERED_BY
-from tasks.baselines import DECIDED, FINGERPRINT_FILE, FIRST_TAG, LAST_TAG, METRIC_TAG, PROFILE_FILE, find_baselines, read_profile
-from tasks.checks.fingerprints import compare_fingerprints, fingerprint
-from tasks.checks.shares import Profile, profile_rows
-from tasks.comparisons.wear import count_wear
-from tasks.drift import say_drift
+from tasks.baselines import DECIDED, METRIC_TAG
 from tasks.errors import DataRejected, EvertuneError
 from tasks.homes import Home
 from tasks.models.model import Fitted
 from tasks.models.recipes import Candidates, Recipe
-from tasks.records import Champion, Decision, DriftReport, Evaluation, Result, Rows, Search, Split, Story, Table, Verdict
-from tasks.registry import SETTINGS_FILE, Prior, champion_at, verdict_tags
+from tasks.records import Decision, DriftReport, Evaluation, Result, Rows, Search, Split, Story, Table, Verdict
+from tasks.registry import SETTINGS_FILE, Prior, verdict_tags, waits
 from tasks.remembering import MEMORY_FILE, MODEL_TAG, recall, write_memory
 from tasks.reporting import write_report
-from tasks.reports.chapters.data import say_rewriting
 from tasks.reports.interactive import interactive_page
 from tasks.splitting import sides
 from tasks.stage import Timing
@@ -54,9 +49,7 @@ class Journal:
         self.config, self.as_of, self.home, self.run, self.prior, self.timing = config, as_of, home, run, prior, timing
         self.identity = self.metric = ""
         self.memory = recall(run.tracker, config.model_name, as_of, config.tuning.memory.settings)
-        self.baselines = find_baselines(run.tracker, config.model_name)
-        self.forbidden: tuple[str, ...] = ()
-        """Why no model of these rows may go live, whatever its scores."""
+        self.movements = Movements(config, as_of, run, prior.champion)
         self._trials: SearchRecord | None = None
         self.figures: dict[str, float] = {}  # written last: MLflow lists metrics in the order they came, and scores matter most
         self.result: dict[str, Any] = {
@@ -72,7 +65,7 @@ class Journal:
             "champion": prior.champion,
             "earlier": self.memory.earlier,
             "trigger": occasion.trigger,
-            "past": self.baselines.read_past(as_of),
+            "past": self.movements.past,
         }
         run.text(self.told["config"], "config.yaml")
         run.tags(
@@ -107,37 +100,18 @@ class Journal:
         if table.dropped is not None:
             self.figures["data/dropped"] = len(table.dropped)
             self.run.text(table.dropped.head(MOST_DROPPED).to_csv(index=False), "validation/dropped_rows.csv")
-        self.forbidden += table.forbids
-        self._add_fingerprint(table)
-
-    @cached_property
-    def baseline(self) -> Profile | None:
-        """What the rows that the champion was trained on looked like."""
-        return read_profile(self.run.tracker, self.prior.champion) if self.prior.champion else None
-
-    @cached_property
-    def anchor(self) -> Champion | None:
-        """The version that a slow slide is measured from, where it is another one than the champion."""
-        champion = self.prior.champion
-        if champion is None or champion.anchor in ("", champion.version):
-            return None
-        return champion_at(self.run.tracker, champion.name, champion.anchor)
+        if (rewriting := self.movements.note_table(table)) is not None:
+            self.add(rewriting=rewriting)
+            self.figures |= {"data/late": rewriting.late, "data/removed": rewriting.removed, "data/rewritten": rewriting.rewritten_rows}
 
     def add_drift(self, drift: DriftReport) -> None:
-        """What moved since the champion's rows, as the config weighs it."""
         self.add(drift=drift)
         self.figures |= {"drift/columns": len(drift.columns), "drift/drifted": len(drift.drifted)} if drift.columns else {}
-        if drift.drifted and self.config.validation.drift.action == "forbid":
-            self.forbidden += (f"{say_drift(drift)} (validation.drift.action is forbid)",)
+        self.movements.note_drift(drift)
 
     def add_split(self, split: Split, table: Table) -> None:
         """`table` with what the split alone could tell of leakage."""
-        self.add(split=split, table=table, findings=table.findings)
-        if table.columns.time is not None:
-            times = table.frame[table.columns.time].iloc[split.test]
-            first, last = times.min().to_pydatetime(), times.max().to_pydatetime()
-            self.add(wear=count_wear(self.baselines.read_decisions(self.as_of), first, last, self.config.gate.wear))
-            self.run.tags({FIRST_TAG: first.isoformat(), LAST_TAG: last.isoformat()})
+        self.add(split=split, table=table, findings=table.findings, wear=self.movements.note_split(table, split))
         self.result["rows"] = {"train": len(split.train), "test": len(split.test)}
         self.figures |= {"data/train_rows": len(split.train), "data/test_rows": len(split.test)}
 
@@ -201,8 +175,7 @@ class Journal:
     def add_candidate(self, table: Table, rows: Rows, recipe: Recipe, evaluation: Evaluation, verdict: Verdict) -> dict[str, Any]:
         """What a version says of itself, and what the next retrain starts from; the profile of its rows goes to the run."""
         champion = self.prior.champion
-        carried = self.baseline.to_json() if self.baseline and self.config.validation.drift.baseline == "carry" else None
-        self.run.json(carried or profile_rows(table, rows), PROFILE_FILE)
+        self.movements.leave_profile(table, rows)
         if champion is not None and verdict.passed:
             self.add(undo=f"evertune rollback {self.config.model_name}")
         time = table.columns.time
@@ -234,10 +207,11 @@ class Journal:
             return None  # the champion could not be scored then; perhaps it can be now
         self.run.tags({ANSWERED_BY: answered_by})
         self.result |= {key: earlier[key] for key in ("tuned", "tune_reason", "trials", "hyperparameters", "metric", "rows")}
+        again = f"{earlier['reason']} (answered again from run {answered_by})"
+        if earlier["verdict"] == "ask" and not waits(self.run.tracker, self.config.model_name, earlier["version"]):
+            return self.finish("kept", f"v{earlier['version']} waits no more: a person rejected it, or it was overtaken", self.live_version)
         if earlier["verdict"] in ("kept", "ask"):
-            return self.finish(
-                earlier["verdict"], f"{earlier['reason']} (answered again from run {answered_by})", version=earlier["version"]
-            )
+            return self.finish(earlier["verdict"], again, version=earlier["version"])
         reason = f"the same retrain was promoted as v{earlier['version']}, which is no longer the champion; --force trains all the same"
         return self.finish("unchanged", reason, version=earlier["version"])
 
@@ -284,23 +258,6 @@ class Journal:
 
     def _story(self) -> Story:
         return Story(result=self._result(), **self.told)
-
-    def _add_fingerprint(self, table: Table) -> None:
-        """What these rows are now goes to the run; what changed in those that the last retrain had seen is told, and may forbid."""
-        settings = self.config.validation.rewritten
-        if settings == "off":
-            return
-        now = fingerprint(table, self.as_of - self.config.label_delay)
-        self.run.json(now, FINGERPRINT_FILE)
-        if (before := self.baselines.read_fingerprint(self.as_of)) is None:
-            return
-        rewriting = compare_fingerprints(before, now)
-        self.add(rewriting=rewriting)
-        self.figures |= {"data/late": rewriting.late, "data/removed": rewriting.removed, "data/rewritten": rewriting.rewritten_rows}
-        if rewriting.changed:
-            log.warning("rows that the last retrain had seen have changed: %s", say_rewriting(rewriting))
-        if rewriting.changed and settings == "forbid":
-            self.forbidden += (f"{say_rewriting(rewriting)} (validation.rewritten is forbid)",)
 
     def _result(self) -> Result:
         seconds = dict(self.timing.seconds)

@@ -127,7 +127,7 @@ def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Re
             return journal.finish("unchanged", reason, journal.live_version)
         if earlier := journal.answered_before():
             return earlier
-    drift = measure_drift(table, champion, journal.baseline, config.validation.drift)
+    drift = measure_drift(table, champion, journal.movements.baseline, config.validation.drift)
     journal.add_drift(drift)
 
     target = table.columns.target
@@ -174,10 +174,10 @@ def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Re
         journal.add_model(fitted, recipe, candidates)
         rival = find_rival(champion, table, split, fitting)
         evaluation = evaluate_model(fitted, rival, table, split, metric, metrics, config.gate)
-        evaluation = replace(evaluation, slide=measure_slide(champion, journal.anchor, evaluation, table, split, config, fitting))
+        evaluation = replace(evaluation, slide=measure_slide(champion, journal.movements.anchor, evaluation, table, split, config, fitting))
         journal.add_evaluation(evaluation)
         verdict = judge_candidate(
-            evaluation, config.gate, table.suspects, config.validation.leakage, journal.prior.later, journal.forbidden
+            evaluation, config.gate, table.suspects, config.validation.leakage, journal.prior.later, journal.movements.forbidden
         )
         journal.add_verdict(verdict)
         version = journal.live_version

@@ -2,7 +2,6 @@
 
 from tasks.registry.aliases import Move, await_review, make_champion, reject_version, repair_aliases
 from tasks.registry.champions import SETTINGS_FILE, Prior, champion_at, champion_predictor, find_prior
-from tasks.registry.proving import prove_it_answers
 from tasks.registry.saving import answer_of, save_model, to_serve
 from tasks.registry.versions import (
     ALIAS,
@@ -14,6 +13,7 @@ from tasks.registry.versions import (
     read_entry,
     register,
     verdict_tags,
+    waits,
 )
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "find_prior",
     "find_version",
     "make_champion",
-    "prove_it_answers",
     "read_entry",
     "register",
     "reject_version",
@@ -40,4 +39,5 @@ __all__ = [
     "save_model",
     "to_serve",
     "verdict_tags",
+    "waits",
 ]

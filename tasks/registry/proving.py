@@ -122,18 +122,6 @@ def prove_servable(uri: str, fitted: Fitted, example: pd.DataFrame) -> Proof:
         return prover.prove(uri, fitted, example)
 
 
-def prove_it_answers(uri: str, fitted: Fitted, example: pd.DataFrame) -> None:
-    """Load the logged model back in this process and ask it: the old proof, until the flow has a Prover. Raises TrainingFailed."""
-    import mlflow.pyfunc
-
-    sample = to_serve(example, fitted)
-    try:
-        answered = mlflow.pyfunc.load_model(uri).predict(sample)
-    except Exception as error:  # whatever a library raises, the model cannot be served
-        raise TrainingFailed(f"the logged model {uri} does not answer: {type(error).__name__}: {error}") from error
-    _compare("same rows", sample, answer_of(fitted, sample), json.dumps({"predictions": answered.to_dict("records")}))
-
-
 def _imports(model: Model) -> set[str]:
     """Modules that the code which serves a model imports, `load_native` above all."""
     found: set[str] = set()

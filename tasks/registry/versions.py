@@ -105,6 +105,12 @@ def current_version(tracker: Tracker, name: str) -> str | None:
     return read_entry(tracker, name).aliases.get(ALIAS)
 
 
+def waits(tracker: Tracker, name: str, version: str) -> bool:
+    """Whether a version still waits for a person."""
+    found = read_entry(tracker, name).find(version)
+    return found is not None and PENDING in found.tags
+
+
 def register(tracker: Tracker, name: str, uri: str, run_id: str, tags: Mapping[str, Any], identity: str, lease: Lease | None = None) -> str:
     """A new version, or the one that another process of the same identity registered meanwhile. Raises Conflict (lease lost)."""
     from mlflow.exceptions import MlflowException

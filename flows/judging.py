@@ -74,13 +74,6 @@ def measure_slide(
     return Slide(anchor.version, metric.of(evaluation.truth, theirs, query), interval)
 
 
-def next_anchor(champion: Champion | None, evaluation: Evaluation, version: str) -> str:
-    """What the tag of a promoted version says of its anchor: itself where it is the first or clearly better, else the champion's."""
-    if champion is None or (evaluation.interval is not None and evaluation.interval.high < 0):
-        return version
-    return champion.anchor or champion.version
-
-
 def explain(
     champion: Champion | None, evaluation: Evaluation, table: Table, split: Split, recipe: Recipe, config: RetrainConfig, fitting: Fitting
 ) -> Attribution | None:

@@ -173,7 +173,7 @@ def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Re
         recipe = replace(recipe, model=fitted.model)  # with the number of rounds, whoever chose it
         journal.add_model(fitted, recipe, candidates)
         rival = find_rival(champion, table, split, fitting)
-        evaluation = evaluate_model(fitted, rival, table, split, metric, metrics, config.gate)
+        evaluation = evaluate_model(fitted, rival, table, split, metric, metrics, config.gate, config.split.group)
         evaluation = replace(evaluation, slide=measure_slide(champion, journal.movements.anchor, evaluation, table, split, config, fitting))
         journal.add_evaluation(evaluation)
         verdict = judge_candidate(

@@ -79,7 +79,7 @@ def _leakage(suspects: tuple[Suspect, ...], leakage: LeakageSettings) -> list[Ch
     if not suspects:
         return [Check("leakage", True, "no column looks as if it were known only after the event")]
     names = ", ".join(f"{suspect.column} ({suspect.reason})" for suspect in suspects)
-    advice = "leave it out (columns: {name: ignore}), or name it under validation.leakage.allow if it is known before the event"
+    advice = "leave out what is not known before the event (columns: {name: ignore}), or name under validation.leakage.allow what is"
     warned = " (validation.leakage.action is warn)" if leakage.action == "warn" else ""
     return [Check("leakage", leakage.action == "warn", f"suspected leakage{warned}: {names}; {advice}")]
 

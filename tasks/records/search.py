@@ -32,7 +32,7 @@ class Champion:
     live: bool = True
     """Whether the alias points at it; a replay of an earlier date starts from an older version."""
     anchor: str = ""
-    """The last version up to this one that was clearly better than the one before it (itself, perhaps): what a slow slide is measured from."""
+    """The last version up to this one that was clearly better than the one before it: what a slow slide is measured from."""
     digest: str = ""
     """Of the model's files, as they were when it was registered; empty for a version that was registered without."""
 

@@ -145,7 +145,7 @@ def verdict_tags(verdict: Verdict, evaluation: Evaluation, champion: Champion | 
         "evertune.metric": f"{metric} {evaluation.challenger[metric]:.6g}" + ("" if before is None else f" (before {before:.6g})"),
         **({} if interval is None else {"evertune.interval": format_interval(interval)}),
         JUDGED_AGAINST: champion.version if champion else "",
-        ANCHOR: _anchor(interval, champion),
+        ANCHOR: next_anchor(interval, champion),
     }
 
 
@@ -202,7 +202,7 @@ def moment() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _anchor(interval: Interval | None, champion: Champion | None) -> str:
+def next_anchor(interval: Interval | None, champion: Champion | None) -> str:
     """The last clearly better version up to this one: itself, where the interval says so or nothing came before it."""
     if champion is None or (interval is not None and interval.high < 0):
         return ITSELF

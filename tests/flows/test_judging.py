@@ -10,11 +10,12 @@ import pytest
 from sklearn.metrics import log_loss
 
 from configs.schema import RetrainConfig
-from flows.judging import explain, find_rival, measure_slide, next_anchor
+from flows.judging import explain, find_rival, measure_slide
 from tasks.comparisons.intervals import paired_interval
 from tasks.metrics import METRICS
 from tasks.models.recipes import Recipe
 from tasks.records import Champion, Evaluation, Floats, Interval, Slide
+from tasks.registry.versions import ITSELF, next_anchor
 from tasks.stage import timed
 from tests.moving import FITTING, STRONG, WEAK, champion, cut, evaluated, fit, recipe, rows_of_days, shop
 
@@ -106,8 +107,7 @@ def test_many_small_losses_are_seen_from_the_anchor_though_none_is_seen_from_the
         )
         steps.append(last.difference)
         found = slide(current, anchor, replace(evaluation, interval=last))
-        follower = next_anchor(current, replace(evaluation, interval=last), str(number))
-        current = champion(str(number), settings=now, anchor=follower)
+        current = champion(str(number), settings=now, anchor=next_anchor(last, current))
     assert current.anchor == "1"
     assert found is not None
     assert found.interval.low > 0
@@ -152,8 +152,8 @@ def interval(low: float, high: float) -> Interval:
 @pytest.mark.parametrize(
     ("current", "found", "expected"),
     [
-        (None, None, "7"),
-        (champion("6", anchor="4"), interval(-0.03, -0.01), "7"),
+        (None, None, ITSELF),
+        (champion("6", anchor="4"), interval(-0.03, -0.01), ITSELF),
         (champion("6", anchor="4"), interval(-0.03, 0.01), "4"),
         (champion("6", anchor="4"), interval(0.01, 0.02), "4"),
         (champion("6", anchor="4"), interval(-0.02, float("nan")), "4"),
@@ -163,7 +163,7 @@ def interval(low: float, high: float) -> Interval:
     ],
 )
 def test_the_anchor_moves_only_to_a_clearly_better_version(current: Any, found: Any, expected: str) -> None:
-    assert next_anchor(current, replace(scored(), interval=found), "7") == expected
+    assert next_anchor(found, current) == expected
 
 
 def test_why_the_score_moved_is_told_by_fits_of_both_settings_on_both_data() -> None:

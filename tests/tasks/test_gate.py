@@ -393,7 +393,7 @@ def test_wrong_promotions_are_as_rare_as_promised_and_right_ones_are_not(scene: 
 def test_a_suspected_leak_blocks_a_promotion() -> None:
     verdict = judge(evaluation(0.44, 0.45), (SUSPECT,))
     assert not verdict.passed
-    assert verdict.reason.startswith("suspected leakage: dep_delay (predicts late nearly perfectly on its own); leave it out")
+    assert verdict.reason.startswith("suspected leakage: dep_delay (predicts late nearly perfectly on its own); leave out")
     assert "validation.leakage.allow" in verdict.reason
 
 

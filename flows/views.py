@@ -106,7 +106,7 @@ def view_state(metric: str) -> dict[str, Any]:
         "datasetsFilter": [],
         "selectedColumns": list(columns),
         "columnOrder": ["attributes.`Run Name`", "runDateAndNestInfo", *columns],
-        "columnWidths": {"attributes.`Run Name`": 225, "runDateAndNestInfo": 125, **columns},
+        "columnWidths": {"attributes.`Run Name`": 215, "runDateAndNestInfo": 135, **columns},
     }
 
 

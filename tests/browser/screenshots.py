@@ -17,6 +17,18 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 from flows.pages import Pages, open_pages
+from flows.views import (
+    COMPARED,
+    PLOTS,
+    REPORT,
+    TAG,
+    artifact_page,
+    compare_page,
+    model_page,
+    retrains_page,
+    run_page,
+    trials_page,
+)
 from tasks.homes import Home
 
 CHROMIUM = "/usr/bin/chromium"
@@ -30,11 +42,12 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 30_000
-NO_ASSISTANT = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"  # else its panel takes a quarter
+NO_ASSISTANT = """try { localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true') } catch { /* a sandboxed frame */ }"""
+"""Else its panel takes a quarter."""
 
 
 def take_pictures(home: Home, folder: Path) -> list[Path]:
-    """The newest Prefect run with its artifacts, the newest MLflow run with its artifacts, and the list of runs."""
+    """The newest Prefect run with its artifacts, and MLflow's pages of the newest retrain."""
     folder.mkdir(parents=True, exist_ok=True)
     with open_pages(home, sys.stderr) as pages, chromium() as page:
         return [*prefect_pictures(pages, page, folder), *mlflow_pictures(pages, page, folder)]
@@ -54,23 +67,47 @@ def prefect_pictures(pages: Pages, page: Page, folder: Path) -> Iterator[Path]:
 
 
 def mlflow_pictures(pages: Pages, page: Page, folder: Path) -> Iterator[Path]:
-    api, mode = f"{pages.mlflow.address}/api/2.0/mlflow", "?workflowType=machine_learning"
-    experiments = [one["experiment_id"] for one in ask(f"{api}/experiments/search", {"max_results": 1000})["experiments"]]
-    runs = ask(f"{api}/runs/search", {"experiment_ids": experiments, "order_by": ["attributes.start_time DESC"], "max_results": 1000})[
-        "runs"
-    ]
-    run = next(one for one in runs if "mlflow.parentRunId" not in {tag["key"] for tag in one["data"]["tags"]})
-    name, identity = run["info"]["run_name"], run["info"]["run_id"]
-    address = f"{pages.mlflow.address}/#/experiments/{run['info']['experiment_id']}"
-    page.goto(f"{address}/runs/{identity}{mode}")
+    """The newest retrain's page, report and plots, its trials, the list of retrains, the last ones side by side, the model."""
+    server, api = f"{pages.mlflow.address}/", f"{pages.mlflow.address}/api/2.0/mlflow"
+    experiments = {one["experiment_id"]: one for one in ask(f"{api}/experiments/search", {"max_results": 1000})["experiments"]}
+    retrains = ask(
+        f"{api}/runs/search",
+        {
+            "experiment_ids": list(experiments),
+            "filter": "tags.`evertune.kind` = 'retrain'",
+            "order_by": ["attributes.start_time DESC"],
+            "max_results": 1000,
+        },
+    )["runs"]
+    newest = retrains[0]
+    name, identity, experiment = (newest["info"][key] for key in ("run_name", "run_id", "experiment_id"))
+    tags = {tag["key"]: tag["value"] for tag in newest["data"]["tags"]}
+    views = [tag["key"] for tag in experiments[experiment].get("tags", []) if tag["key"].startswith(f"{TAG}evertune-")]
+    others = [run["info"]["run_id"] for run in retrains if run["info"]["experiment_id"] == experiment][:COMPARED]
+    tuned = next((run["info"]["run_id"] for run in retrains if "mlflow.loggedArtifacts" in {tag["key"] for tag in run["data"]["tags"]}), "")
+
+    page.goto(server + run_page(experiment, identity))
     page.get_by_text(name).first.wait_for()
     yield picture(page, folder / "mlflow-run.png")
-    page.goto(f"{address}/runs/{identity}/artifacts{mode}")
-    page.get_by_text("report.html").first.click()
-    yield picture(page, folder / "mlflow-artifacts.png")
-    page.goto(f"{address}/runs{mode}")
-    page.get_by_text(name).first.wait_for()
-    yield picture(page, folder / "mlflow-runs.png")
+    for artifact, file in ((REPORT, "mlflow-artifacts.png"), (PLOTS, "mlflow-plots.png")):
+        page.goto(server + artifact_page(experiment, identity, artifact))
+        page.frame_locator("iframe").get_by_role("heading").first.wait_for()
+        yield picture(page, folder / file)
+    page.goto(server + retrains_page(experiment, views[0].removeprefix(TAG) if views else ""))
+    page.get_by_role("link", name=name).first.wait_for()
+    yield picture(page, folder / "mlflow-retrains.png")
+    if tuned:
+        page.goto(server + trials_page(experiment, tuned, tags.get("evertune.metric_name", "")))
+        page.get_by_role("link", name="trial 0").first.wait_for()
+        yield picture(page, folder / "mlflow-trials.png")
+    if len(others) > 1:
+        page.goto(server + compare_page(experiment, others[::-1]))
+        page.get_by_text("Run details").wait_for()
+        yield picture(page, folder / "mlflow-compare.png")
+    if "evertune.version" in tags:
+        page.goto(server + model_page(tags["evertune.model"]))
+        page.get_by_text("Versions").first.wait_for()
+        yield picture(page, folder / "mlflow-model.png")
 
 
 def picture(page: Page, path: Path) -> Path:

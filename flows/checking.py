@@ -16,7 +16,7 @@ from tasks.records import Columns, LoadedTable, Table
 from tasks.settings import GateSettings
 from tasks.splitting import split_table
 from tasks.targets import encode
-from tasks.validation import validate_table
+from tasks.validation import validate_table, visible_rows
 from tasks.wording import say_share
 
 
@@ -50,11 +50,12 @@ def describe_plan(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
 
 
 def propose_suite(path: str, overrides: dict[str, Any], as_of: datetime) -> str:
-    """Expectations that hold for the data as it is now, as YAML for the config."""
+    """Expectations that hold for the rows before the cut as they are now, as YAML for the config. Raises what a retrain would."""
     config = read_config(path, {**overrides, "validation.expectations": []})
     loaded: LoadedTable = load_table(config.source, as_of)
     table = validate_table(loaded, config.table, config.validation, as_of)
-    return render_expectations(propose_expectations(table.frame, table.columns), table.frame)
+    rows = visible_rows(loaded, config.table, config.validation, as_of)[list(table.frame.columns)]  # as expectations will see them
+    return render_expectations(propose_expectations(rows, table.columns), rows)
 
 
 def _checks(table: Table) -> str:

@@ -54,6 +54,17 @@ def validate_table(
     return table
 
 
+def visible_rows(loaded: LoadedTable, columns: TableSettings, settings: ValidationSettings, as_of: datetime) -> pd.DataFrame:
+    """The rows that expectations are asked of, in time order: those before the cut, with a label or without, with every column.
+
+    For a table that `validate_table` accepts, and raises DataRejected for one without a row to see.
+    """
+    visible, findings = _before_cut(loaded.frame.reset_index(drop=True), columns, settings, as_of, datetime.now(UTC))
+    if visible is None:
+        raise rejection(findings, loaded.source.location)
+    return visible if columns.time is None else visible.sort_values(columns.time.column, kind="stable")
+
+
 def validation_page(
     findings: Sequence[Finding],
     suspects: Sequence[Suspect] = (),

@@ -57,7 +57,7 @@ HEADER = """\
 
 
 def propose_expectations(frame: pd.DataFrame, columns: Columns) -> list[Expectation]:
-    """What the rows of `frame` have in common, with slack; shape of `frame`: (labelled rows, used columns), in time order.
+    """What the rows of `frame` have in common, with slack; shape of `frame`: (rows before the cut, used columns), in time order.
 
     The target is left to the base suite, which limits its missing values; a regression's range is proposed.
     """
@@ -145,8 +145,9 @@ def _numbers(values: pd.Series) -> Iterator[Expectation]:
     name = str(values.name)
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     numbers = numbers[np.isfinite(numbers)]
-    bulk = [] if content_of(values) == "true/false" else _quantiles(name, numbers)
-    yield from bulk or _magnitude(name, numbers)
+    if values.dtype != object:  # of a database's decimals Great Expectations knows no median
+        bulk = [] if content_of(values) == "true/false" else _quantiles(name, numbers)
+        yield from bulk or _magnitude(name, numbers)
     low, high = float(numbers.min()), float(numbers.max())
     slack, far = RANGE_SLACK * (high - low), MAGNITUDE * (high - low)
     least, most = _widen(low, high, slack)

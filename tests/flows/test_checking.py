@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from flows.checking import describe_plan, propose_suite
 from tasks.errors import ConfigError
@@ -47,6 +48,15 @@ def test_what_promotes_is_told(rule: str, words: str, tmp_path: Path) -> None:
     assert (
         told["registry"].strip() == f"model shop; promoted if shown to be {words} the champion, 95 % sure; where the rows cannot tell: ask"
     )
+
+
+def test_a_proposed_suite_holds_for_rows_without_a_label_too(tmp_path: Path) -> None:
+    table = small_table(100).sample(frac=1, random_state=0)
+    unknown = table["id"] % 5 == 0
+    table = table.assign(sold=table["sold"].mask(unknown), price=table["price"].mask(unknown))
+    config = str(small_config(tmp_path, table, validation={"min_rows": 50, "leakage": {"action": "off"}}))
+    suite = yaml.safe_load(propose_suite(config, {}, AS_OF))
+    assert ", 0 failed\n" in describe_plan(config, {"validation.expectations": suite}, AS_OF)
 
 
 def test_a_proposed_suite_says_what_each_column_holds(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
@@ -160,12 +161,13 @@ def test_every_proposal_holds_for_the_rows_it_came_from() -> None:
             "integer": random.integers(0, 9, 200), "Int64": pd.array([1, 2, None, 4] * 50, dtype="Int64"), "bool": random.random(200) < 0.5,
             "boolean": pd.array([True, None] * 100, dtype="boolean"), "str": random.choice(["no", "1e3", "12:30"], 200),
             "string": pd.array(["a", "b"] * 100, dtype="string"), "object": pd.Series(["a", None] * 100, dtype=object),
+            "decimal": pd.Series([Decimal("1.5"), None, Decimal("3"), Decimal("2.25")] * 50, dtype=object),
             "categorical": pd.Categorical(["a", "b"] * 100), "coded": random.integers(0, 99, 200),
             "when": pd.date_range("2013-01-01", periods=200, tz="UTC"), "day": pd.date_range("2013-01-01", periods=200),
             "y": random.normal(size=200),
         }
     )  # fmt: skip
-    numbers = ("float", "small", "negative", "integer", "Int64", "bool", "boolean")
+    numbers = ("float", "small", "negative", "integer", "Int64", "bool", "boolean", "decimal")
     texts = ("str", "string", "object", "categorical", "coded")
     features = dict.fromkeys(numbers, "number") | dict.fromkeys(texts, "category") | {"day": "date"}
     columns = Columns(Target("y", "regression"), features, "when")  # type: ignore[arg-type]

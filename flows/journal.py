@@ -178,8 +178,8 @@ class Journal:
         self.movements.leave_profile(table, rows)
         if champion is not None and verdict.passed:
             self.add(undo=f"evertune rollback {self.config.model_name}")
-        time = table.columns.time
-        through = None if time is None else table.frame[time].iloc[rows].max().isoformat()
+        times = None if table.columns.time is None else table.frame[table.columns.time].iloc[rows]
+        window = {} if times is None else {"evertune.trained_from": times.min(), "evertune.trained_through": times.max()}
         return {
             "evertune.family": recipe.model.identity,
             "evertune.as_of": self.as_of.isoformat(),
@@ -188,7 +188,7 @@ class Journal:
             "evertune.sides": sides(table.columns, self.config.split),
             "evertune.rows": len(rows),
             "evertune.tuned": self.result["tuned"],
-            **({} if through is None else {"evertune.trained_through": through}),
+            **{key: moment.isoformat() for key, moment in window.items()},
             **verdict_tags(verdict, evaluation, champion),
         }
 

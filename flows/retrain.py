@@ -122,6 +122,7 @@ def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Re
     table = validate_table(loaded, config.table, config.validation, as_of, keep=config.kept_columns)
     del loaded  # the raw frame is the largest thing in memory
     journal.add_table(table, fresh=force)
+    lease.check()  # reading takes long: whoever was stopped meanwhile must not answer for the model any more
     if not force:
         if reason := nothing_new(table, config.digest(), champion):
             return journal.finish("unchanged", reason, journal.live_version)

@@ -18,7 +18,7 @@ from tasks.comparisons.costs import measure_cost
 from tasks.comparisons.golden import ask_golden
 from tasks.comparisons.intervals import paired_interval
 from tasks.comparisons.slices import compare_slices
-from tasks.errors import TrainingFailed
+from tasks.errors import ServiceUnavailable, TrainingFailed
 from tasks.metrics import Metric, score
 from tasks.models.model import Fitted
 from tasks.records import Evaluation, Floats, Fold, Rows, Split, Table
@@ -89,6 +89,8 @@ def _compare(ours: Evaluation, rival: Rival, frame: pd.DataFrame, names: tuple[s
         if theirs.shape != ours.prediction.shape:
             raise ValueError(f"it answers in the shape {theirs.shape}, the challenger in {ours.prediction.shape}")
         champion = _score(names, ours.truth, theirs, query)
+    except ServiceUnavailable:
+        raise
     except Exception as error:  # an old model may fail in any way; that must not promote the new one
         log.warning("the champion could not be scored", exc_info=error)
         who = "the champion" if rival.kind == "champion" else "the champion's settings, refitted,"

@@ -60,7 +60,7 @@ def model_note(story: Story, views: Views) -> str:
         about,
         f"{live} The alias `champion` always points at the live one: `models:/{code}@champion` loads it. `previous` is the one before it.",
         _figures(story),
-        f"{name} is retrained by Evertune: each retrain searches its settings anew and goes live only if it passes the gate.",
+        f"{name} is retrained by Evertune: each retrain makes a new model, which goes live only if it passes the gate.",
         f"Back to the one before: `evertune rollback {code}`. What happened when: `evertune history {code}`.",
         _links({"All retrains": views.retrains, "the last ones side by side": views.compare, "the last retrain": views.run}),
         f"*{MARK}; a description without this line is left alone.*",
@@ -139,6 +139,6 @@ def _join(parts: Iterable[str]) -> str:
 
 
 def _text(text: object, limit: int = 300) -> str:
-    """Foreign text that showdown shows as it is: beyond what Markdown reads, it makes links of mentions and pictures of emoji names."""
-    escaped = escape_markdown(text, limit).replace("\\$", "$").replace("@", "&#64;")
-    return re.sub(r":(?=[\w+-]+:)", "&#58;", escaped)
+    """Foreign text that showdown shows as it is: beyond Markdown, it makes links of addresses and mentions, and emoji of names."""
+    escaped = escape_markdown(text, limit).replace("\\$", "$").replace("@", "&#64;").replace("://", "&#58;//")
+    return re.sub(r"(?i)\bwww\.", "www&#46;", re.sub(r":(?=[\w+-]+:)", "&#58;", escaped))

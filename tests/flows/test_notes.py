@@ -26,7 +26,7 @@ VIEWS = Views(
     version="#/models/tumours/versions/4?w",
     model="#/models/tumours?w",
 )
-HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) `code` | a_b * @octocat :smile: ![i](http://x/y.png)\n# heading"
+HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) `code` | a_b * @octocat :smile: ![i](http://x/y.png) www.x.org\n# heading"
 
 
 @pytest.mark.parametrize("name", stories.EVERY)
@@ -97,6 +97,8 @@ def test_hostile_texts_are_shown_as_they_are(write: object) -> None:
     assert " @octocat" not in outside
     assert "\n#" not in outside
     assert ":smile:" not in outside
+    assert "://" not in outside
+    assert "www." not in outside
     assert "\\$" not in outside
 
 

@@ -28,10 +28,10 @@ log = logging.getLogger("evertune")
 
 
 def interactive_page(story: Story) -> str:
-    """The page as HTML, 5 MB of which are plotly.js; empty where there is nothing to show."""
+    """The page as HTML, 5 MB of which are plotly.js; empty where nothing was scored and there is nothing else to show."""
     sections = {title: [chart for make in makers for chart in _charts(make, story)] for title, makers in SECTIONS.items()}
     kept = {title: charts for title, charts in sections.items() if charts}
-    return render_page(story, kept) if kept else ""
+    return render_page(story, kept) if kept or story.evaluation is not None else ""
 
 
 def _charts(make: Callable[[Story], list[Chart]], story: Story) -> list[Chart]:

@@ -73,6 +73,13 @@ def test_where_nothing_was_trained_there_is_no_page(name: str) -> None:
     assert interactive_page(stories.EVERY[name]()) == ""
 
 
+def test_a_model_of_which_nothing_can_be_drawn_has_a_page_that_says_so() -> None:
+    truth = np.ones(50)
+    page = interactive_page(evaluated("binary", truth, np.linspace(0, 1, 50)))
+    assert charts(page) == {}
+    assert "There is nothing to draw" in page
+
+
 def test_the_page_is_under_six_megabytes_and_made_in_under_two_seconds() -> None:
     story = stories.searched(500)
     assert story.evaluation is not None

@@ -227,7 +227,7 @@ def failed() -> Story:
     result = Result(
         "failed", f"no trial finished; the last said {error}", "tumours", AS_OF, seconds={"load": 0.4, "tune": 0.4, "total": 1.9}
     )
-    return replace(story, result=result, search=search, evaluation=None, verdict=None, importance={})
+    return replace(story, result=result, search=search, evaluation=None, verdict=None, importance={}, attribution=None, undo="")
 
 
 EVERY = {

@@ -30,7 +30,7 @@ def tell_drift(story: Story) -> Chapter | None:
     sentences = (told, *((end_sentence(f"{drift.note[:1].upper()}{drift.note[1:]}"),) if drift.note else ()), EXPLAINED)
     still = [one for one in drift.columns if not one.drifted]
     grids = (_table([*target, *(one for one in drift.columns if one.drifted)], target), _still(still))
-    return Chapter("Drift", sentences, grids=tuple(grid for grid in grids if grid is not None), plots=PLOTS)
+    return Chapter("Drift", sentences, grids=tuple(grid for grid in grids if grid is not None), plots=PLOTS if moved else ())
 
 
 def _explain() -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from tasks.wording import NOTHING
 
 Tone = Literal["plain", "good", "bad", "warn", "quiet", "ask"]
 
@@ -127,3 +129,12 @@ class Page:
 def name_some(names: list[str], most: int = 12) -> str:
     """The first few names, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def without_empty(grid: Grid) -> Grid:
+    """The table without the columns in which no row says anything."""
+    kept = [
+        place for place in range(len(grid.headings)) if any(row[place].text not in ("", NOTHING) or row[place].note for row in grid.rows)
+    ]
+    rows = tuple(tuple(row[place] for place in kept) for row in grid.rows)
+    return replace(grid, headings=tuple(grid.headings[place] for place in kept), rows=rows)

@@ -6,7 +6,7 @@ import math
 
 from tasks.records import Evaluation, SliceScore
 from tasks.reports.chapters.intervals import is_sure, judge, say_reach
-from tasks.reports.chapters.page import Cell, Grid, Row, Tone
+from tasks.reports.chapters.page import Cell, Grid, Row, Tone, without_empty
 from tasks.reports.dimensions import known_metric
 from tasks.wording import NOTHING, say_difference, say_number
 
@@ -24,7 +24,8 @@ def tell_slices(evaluation: Evaluation) -> Grid | None:
     if not evaluation.champion:
         return Grid(("Slice", "Rows", "Challenger", ""), tuple((*row[:3], row[-1]) for row in rows), title)
     other = "Stand-in" if evaluation.compared_with == "stand-in" else "Champion"
-    return Grid(("Slice", "Rows", "Challenger", other, "Change", "Challenger is", "Between"), rows, title)
+    between = "Between" if any(one.interval is not None for one in order[:MOST]) else ""
+    return without_empty(Grid(("Slice", "Rows", "Challenger", other, "Change", "Challenger is", between), rows, title))
 
 
 def _worse_by(evaluation: Evaluation, one: SliceScore) -> float:

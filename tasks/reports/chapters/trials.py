@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from tasks.records import Search, Trial
-from tasks.reports.chapters.page import Cell, Grid, Row, name_some
+from tasks.reports.chapters.page import Cell, Grid, Row, name_some, without_empty
 from tasks.reports.dimensions import find_dimensions, ranked, settings_of, shown
 from tasks.reports.iterations import marks
-from tasks.wording import NOTHING, say_count, say_duration, say_number
+from tasks.wording import NOTHING, say_duration, say_number
 
 LEADERS, COMPARED, MOST_FAULTS, MOST_GROUPS = 10, 5, 5, 12
 
@@ -23,15 +22,9 @@ def tell_leaders(search: Search) -> Grid | None:
         return None
     several = len({trial.family for trial in search.trials}) > 1
     headings = ("Trial", search.metric, "Folds", *(("Family",) if several else ()), "From", "Rounds", "Size", "Time", "")
-    title = f"The best {len(rows)} of {say_count(len(best), 'finished trial')}" if len(best) > 1 else "The only finished trial"
+    every = f"All {len(best)} finished trials" if len(best) > 1 else "The only finished trial"
+    title = f"The best {len(rows)} of {len(best):,} finished trials" if len(rows) < len(best) else every
     return without_empty(Grid(headings, tuple(_leader(search, trial, several) for trial in rows), title))
-
-
-def without_empty(grid: Grid) -> Grid:
-    """The table without the columns in which no row says anything."""
-    kept = [place for place in range(len(grid.headings)) if any(row[place].text not in ("", NOTHING) for row in grid.rows)]
-    rows = tuple(tuple(row[place] for place in kept) for row in grid.rows)
-    return replace(grid, headings=tuple(grid.headings[place] for place in kept), rows=rows)
 
 
 def _leader(search: Search, trial: Trial, several: bool) -> Row:

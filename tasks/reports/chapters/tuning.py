@@ -47,9 +47,13 @@ def _best(search: Search) -> list[str]:
         folds = ", ".join(say_number(value, zeros=True) for value in best.fold_values)
         value = f"Best: trial {best.number} with {search.metric} {say_number(best.value, zeros=True)}"
         sentences.append(value + (f", the mean over folds of {folds}" if folds else ""))
-    if trained is not None and (search.choice or best is None or trained.number != best.number):
-        value = f" with {search.metric} {say_number(trained.value, zeros=True)}" if trained.value is not None else ""
-        sentences.append(f"Trained: trial {trained.number}{value}" + (f"; {search.choice}" if search.choice else ""))
+    if trained is None:
+        return sentences
+    why = search.choice.removeprefix(f"trial {trained.number}: ")  # it names the trial where it stands alone
+    if best is not None and trained.number == best.number:
+        return [*sentences, *([f"Trained: {why}"] if why else [])]
+    value = f" with {search.metric} {say_number(trained.value, zeros=True)}" if trained.value is not None else ""
+    sentences.append(f"Trained: trial {trained.number}{value}" + (f"; {why}" if why else ""))
     return sentences
 
 

@@ -138,7 +138,7 @@ def tell_comparison(story: Story) -> Comparison | None:
     words = f"{evaluation.metric} against {_rival(story, evaluation)}: {say_interval(evaluation.interval)}"
     margin = _margin(story.verdict)
     ends = (evaluation.interval.low, evaluation.interval.high, evaluation.interval.difference)
-    span = Axis.around((*ends, margin or 0.0)).draw(evaluation.interval, margin)
+    span = Axis.around((*ends, margin or 0.0)).draw(evaluation.interval, margin or None)
     if span is None:
         return Comparison(words)
     return Comparison(words, span, f"the margin: worse by {say_number(margin, digits=3)}" if margin else "")

@@ -18,7 +18,7 @@ from flows.preflight import studies_url
 from flows.provenance import code_version, resolved
 from flows.recording import SearchRecord, to_paste
 from flows.views import PLOTS, REPORT, find_views
-from tasks.artifacts import publish_link, publish_markdown
+from tasks.artifacts import publish_link, publish_report, publish_trials
 from tasks.baselines import ANSWERED_TAG as ANSWERED_BY
 from tasks.baselines import DECIDED, METRIC_TAG
 from tasks.errors import DataRejected, EvertuneError
@@ -133,6 +133,7 @@ class Journal:
         self.figures |= {f"trials/{state}": count for state, count in search.counts.items()}
         assert self._trials is not None
         self._trials.close(search)
+        publish_trials(search)
         self.run.json(write_memory(search, self.as_of, candidates, table.newest), MEMORY_FILE)
 
     def add_model(self, fitted: Fitted, recipe: Recipe, candidates: Candidates) -> None:
@@ -241,8 +242,9 @@ class Journal:
 
     def _report(self) -> None:
         if self.told.get("findings"):
-            suspects = self.told["table"].suspects if "table" in self.told else ()
-            self.run.text(validation_page(self.told["findings"], suspects), "validation/validation.html")
+            table: Table | None = self.told.get("table")
+            suspects, dropped = (table.suspects, table.dropped) if table else ((), None)
+            self.run.text(validation_page(self.told["findings"], suspects, dropped=dropped), "validation/validation.html")
         path = self.home.root / "reports" / f"{self.config.name}-{self.result['as_of'][:10]}-{self.run.id[:8]}.html"
         self.result["report"] = str(path)
         report = write_report(self._story())
@@ -254,7 +256,7 @@ class Journal:
         if "evaluation" in self.told:
             self.run.text(interactive_page(self._story()), PLOTS)
         self.run.text(report.markdown, "report.md")
-        publish_markdown("report", report.markdown, f"What the retrain of {self.config.name} did, and why")
+        publish_report(report, self._result())
 
     def _story(self) -> Story:
         return Story(result=self._result(), **self.told)
@@ -267,7 +269,12 @@ class Journal:
         """MLflow's run names Prefect's page, and Prefect's run has a link to MLflow's."""
         if self.links.prefect:
             self.run.tags({"prefect.flow_run": self.links.prefect})
-        publish_link("mlflow", self.links.mlflow, "The MLflow run" + (" (evertune ui serves it)" if self.links.embedded else ""))
+        publish_link(
+            "mlflow",
+            self.links.mlflow,
+            "The MLflow run" + (" (evertune ui serves it)" if self.links.embedded else ""),
+            "Scores, trials, plots and the model",
+        )
 
 
 def _hash(*parts: str) -> str:

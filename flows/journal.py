@@ -227,6 +227,8 @@ class Journal:
             self.result["look"] = self.links.to_look(views)
             self._report()
             write_notes(self.run, self._story(), views, self.links.prefect)
+            if self._trials is not None:
+                self._trials.write_curve()
             result = self._result()
             self.run.metrics(self.figures | prefixed("seconds", result.seconds))
             self.run.json(result.to_dict(), "summary.json")

@@ -99,7 +99,7 @@ class Journal:
         self.run.json(table.expectations, "validation/great_expectations.json")
         if table.dropped is not None:
             self.figures["data/dropped"] = len(table.dropped)
-            self.run.text(table.dropped.head(MOST_DROPPED).to_csv(index=False), "validation/dropped_rows.csv")
+            self.run.text(table.dropped.head(MOST_DROPPED).to_csv(), "validation/dropped_rows.csv")
         if (rewriting := self.movements.note_table(table)) is not None:
             self.add(rewriting=rewriting)
             self.figures |= {"data/late": rewriting.late, "data/removed": rewriting.removed, "data/rewritten": rewriting.rewritten_rows}

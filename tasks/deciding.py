@@ -83,7 +83,7 @@ def judge_probe(
     live = f"champion v{champion.version}"
     incumbent = next((trial for trial in probe if trial.origin == champion_origin(champion)), None)
     if incumbent is None or incumbent.state != "finished":
-        why = "was not scored" if incumbent is None else incumbent.error or incumbent.state
+        why = "time ran out before they were scored" if incumbent is None else incumbent.error or incumbent.state
         return Decision(True, f"tuning.when is auto: the settings of {live} cannot be reused as they are ({why})")
     found = confirm(probe, incumbent, rows, metric)
     figures = {} if found is None else _figures(found)

@@ -287,7 +287,7 @@ def test_an_incumbent_that_cannot_be_scored_cannot_be_reused() -> None:
     assert (
         decision.reason == "tuning.when is auto: the settings of champion v3 cannot be reused as they are (ValueError: no such parameter)"
     )
-    assert "(was not scored)" in probe(incumbent=scored(0, 0, 0, 0)).reason
+    assert "(time ran out before they were scored)" in probe(incumbent=scored(0, 0, 0, 0)).reason
 
 
 def test_a_probe_without_another_scored_trial_reuses() -> None:

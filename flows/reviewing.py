@@ -131,10 +131,15 @@ def _require_intact(review: Review, version: str) -> None:
 
 
 def _tell(options: argparse.Namespace, review: Review, act: str, version: str, before: str | None) -> int:
-    """What is so now, in a line or two, or as JSON."""
+    """What is so now, in a line or two, or as JSON. Raises Conflict where the alias is not at the version after all."""
     from tasks.registry import ALIAS, CHALLENGER, PREVIOUS, read_entry
 
     aliases = read_entry(review.tracker, review.name).aliases
+    if act != "rejected" and aliases.get(ALIAS) != version:
+        raise Conflict(
+            f"v{version} of {review.name} is not the champion: somebody moved the alias to v{aliases.get(ALIAS) or '-'} meanwhile; "
+            f"see evertune history {review.name}, then try again"
+        )
     pointed = {alias: aliases.get(alias) for alias in (ALIAS, PREVIOUS, CHALLENGER)}
     changed = act == "rejected" or version != before
     if options.json:

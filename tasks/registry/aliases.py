@@ -2,7 +2,7 @@
 
 Tags are written around the alias so that a run that is killed leaves one of three states, each of which the next run, or
 the next command, repairs by itself: a version without the alias (the same retrain finds it by its identity and goes on),
-an alias without its record (INTENT says by whom it was moved, and what it replaced: the record is finished), or a record
+an alias without its record (INTENT says by whom it was moved, and over which record: that is finished), or a record
 without `previous` or `challenger` in their places (they follow from the tags).
 
 MLflow has no compare-and-set. The lease keeps retrains and commands apart; the champion is read again right before the
@@ -41,7 +41,7 @@ from tasks.registry.versions import (
 from tasks.tracking import Tracker
 
 INTENT = "evertune.promoting"
-"""Written before the alias, gone after the record: JSON of a Move and `before`, the champion that is being replaced."""
+"""Written before the alias, gone after the record: JSON of a Move and `recorded`, the last champion by the tags of then."""
 log = logging.getLogger("evertune")
 
 
@@ -64,7 +64,7 @@ def make_champion(tracker: Tracker, name: str, version: str, before: str | None,
     entry = read_entry(tracker, name)
     if entry.aliases.get(ALIAS) != version:
         _require_champion(entry, before)
-        intent = {INTENT: json.dumps({**asdict(move), "before": before or ""})}
+        intent = {INTENT: json.dumps({**asdict(move), "recorded": _recorded(entry)})}
         set_tags(tracker, require_version(entry, version), intent)
         _check(lease)
         _require_champion(read_entry(tracker, name), before)
@@ -115,12 +115,12 @@ def repair_aliases(tracker: Tracker, name: str, lease: Lease | None) -> None:
     Cheap where nothing is wrong: two reads. Raises Conflict when the lease is lost.
     """
     entry = read_entry(tracker, name)
-    live, last = entry.champion, entry.last_recorded
-    if live is not None and live is not last:
+    live, last, recorded = entry.champion, entry.last_recorded, _recorded(entry)
+    intent = _read_intent(live) if live is not None else None
+    expected = intent.pop("recorded") if intent is not None else None
+    if live is not None and (live is not last or expected == recorded):
         _check(lease)
-        intent = _read_intent(live)
-        recorded = str(last.version) if last else ""
-        if intent is not None and intent.pop("before") != recorded and last is not None:
+        if last is not None and expected not in (None, recorded):
             log.warning(
                 "the champion of %s was overwritten by v%s, whose run had lost its hold; it is v%s again", name, live.version, recorded
             )
@@ -138,6 +138,9 @@ def repair_aliases(tracker: Tracker, name: str, lease: Lease | None) -> None:
 def _record(tracker: Tracker, live: Any, replaced: Any | None, move: Move) -> None:
     """Write down that `live` is the champion now. The reign comes last: before it is there, all of this is done again."""
     add_to_log(tracker, live, move.act, move.by, move.why)
+    if replaced is live:  # only its alias was gone: what it replaced, and its reign, are as before
+        set_tags(tracker, live, {PROMOTED_BY: move.by, PROMOTED: moment()})
+        return
     if replaced is not None:
         add_to_log(tracker, replaced, f"replaced by v{live.version}", move.by, move.why)
     reign = int(replaced.tags.get(REIGN, 0)) + 1 if replaced is not None else 1
@@ -147,9 +150,12 @@ def _record(tracker: Tracker, live: Any, replaced: Any | None, move: Move) -> No
 
 
 def _mend_pointers(tracker: Tracker, entry: Entry, lease: Lease | None) -> None:
-    """`previous` at what the champion replaced, `challenger` at the newest version that waits and was not overtaken."""
+    """`previous` at what the champion replaced, `challenger` at the newest version that waits and was not overtaken.
+
+    Without a champion nothing is overtaken: its alias may only have been deleted, and come back.
+    """
     live, pending = entry.champion, [version for version in entry.versions if PENDING in version.tags]
-    waiting = [version for version in pending if not _is_overtaken(version, live)]
+    waiting = [version for version in pending if live is None or not _is_overtaken(version, live)]
     for version in pending:
         if version not in waiting:
             drop_tags(tracker, version, PENDING)
@@ -170,9 +176,14 @@ def _point(tracker: Tracker, entry: Entry, alias: str, version: Any | None, leas
         tracker.client.set_registered_model_alias(entry.name, alias, due)
 
 
-def _is_overtaken(version: Any, live: Any | None) -> bool:
+def _is_overtaken(version: Any, live: Any) -> bool:
     """Whether a version that waits was judged against another champion than today's; its own number it keeps."""
-    return version is live or version.tags.get("evertune.judged_against", "") != (str(live.version) if live is not None else "")
+    return version is live or version.tags.get("evertune.judged_against", "") != str(live.version)
+
+
+def _recorded(entry: Entry) -> str:
+    """The last champion as far as tags tell; empty for none."""
+    return str(entry.last_recorded.version) if entry.last_recorded is not None else ""
 
 
 def _require_champion(entry: Entry, before: str | None) -> None:
@@ -187,7 +198,7 @@ def _require_champion(entry: Entry, before: str | None) -> None:
 def _read_intent(version: Any) -> dict[str, Any] | None:
     try:
         told = json.loads(version.tags[INTENT])
-        return {"by": str(told["by"]), "why": str(told["why"]), "act": told["act"], "before": str(told["before"])}
+        return {"by": str(told["by"]), "why": str(told["why"]), "act": told["act"], "recorded": str(told["recorded"])}
     except KeyError:
         return None
     except (ValueError, TypeError):

@@ -75,6 +75,20 @@ def test_rollback_goes_to_any_version_that_was_champion(evertune: Any, shelf: Sh
     assert shelf.aliases == {"champion": "1", "previous": "3"}
 
 
+def test_a_rollback_works_after_somebody_deleted_the_alias_and_none_is_told_that_did_not_happen(
+    evertune: Any, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        shelf.add_champion()
+    shelf.client.delete_registered_model_alias("shop", "champion")
+    assert evertune("rollback", "shop")[0] == 0
+    assert shelf.aliases == {"champion": "1", "previous": "2"}
+    monkeypatch.setattr("tasks.registry.make_champion", lambda *_: None)  # as if a hand had moved the alias back at once
+    code, out, err = evertune("rollback", "shop")
+    assert (code, out) == (5, "")
+    assert "v2 of shop is not the champion: somebody moved the alias to v1 meanwhile" in err
+
+
 def test_reject_lets_the_champion_be(evertune: Any, asked: Shelf) -> None:
     code, out, _ = evertune("reject", "shop", "--reason", "too slow")
     assert (code, asked.aliases) == (0, {"champion": "1"})

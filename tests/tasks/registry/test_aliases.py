@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -181,6 +182,22 @@ def test_a_hand_that_moved_the_alias_is_taken_note_of(shelf: Shelf) -> None:
     assert shelf.log("1")[-1] == "moved by hand by somebody in MLflow"
 
 
+def test_without_the_alias_what_waits_goes_on_waiting_and_any_version_can_be_promoted(shelf: Shelf) -> None:
+    for _ in range(2):
+        shelf.add_champion()
+    shelf.add_waiting()
+    shelf.client.delete_registered_model_alias("shop", "champion")
+    repair_aliases(shelf.tracker, "shop", None)
+    assert shelf.aliases == {"previous": "1", "challenger": "3"}
+    make_champion(shelf.tracker, "shop", "2", None, None, Move("me@here", "it was live"))  # itself again
+    assert shelf.aliases == {"champion": "2", "previous": "1", "challenger": "3"}
+    assert (shelf.log("2")[-1], shelf.tags("2")[PROMOTED_BY], shelf.tags("2")[REIGN]) == ("promoted by me@here", "me@here", "2")
+    shelf.client.delete_registered_model_alias("shop", "champion")
+    make_champion(shelf.tracker, "shop", "3", None, None, MOVE)  # another one
+    assert shelf.aliases == {"champion": "3", "previous": "2"}
+    assert INTENT not in {**shelf.tags("2"), **shelf.tags("3")}
+
+
 def test_a_hand_made_version_may_be_champion(shelf: Shelf) -> None:
     shelf.add_champion()
     shelf.add(whole=False)
@@ -242,6 +259,31 @@ def test_a_promotion_that_is_killed_anywhere_is_finished_by_the_next_run(shelf: 
         make_champion(shelf.tracker, shelf.name, "3", "1", None, MOVE)
 
     assert kill_everywhere(shelf, monkeypatch, three_versions, act) > 8
+
+
+def test_a_champion_without_its_alias_comes_back_the_same_however_often_that_is_killed(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(shelf: Shelf) -> None:
+        three_versions(shelf)
+        shelf.promote("3")
+
+    def act(shelf: Shelf) -> None:
+        shelf.client.delete_registered_model_alias(shelf.name, "champion")
+        make_champion(shelf.tracker, shelf.name, "3", None, None, Move("me@here", "it was live"))
+
+    whole = named(shelf, "whole")
+    prepare(whole)
+    act(whole)
+    for number in range(1, 6):
+        victim = named(shelf, f"killed-{number}")
+        prepare(victim)
+        with contextlib.suppress(Killed), killed_before_write(monkeypatch, victim.tracker, number):
+            act(victim)
+        repair_aliases(victim.tracker, victim.name, None)
+        if "champion" not in victim.aliases:
+            make_champion(victim.tracker, victim.name, "3", None, None, Move("me@here", "it was live"))
+        assert settled(victim) == settled(whole), f"killed before write {number}"
 
 
 def test_a_rejection_that_is_killed_anywhere_is_finished_by_the_next_one(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

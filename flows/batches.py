@@ -157,7 +157,7 @@ def _as_text(name: str, column: Any) -> Any:
 
     try:
         return column.cast(pa.string())
-    except pa.ArrowNotImplementedError:
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         raise DataRejected(f"OUT: column {name!r} holds {column.type}, which CSV cannot hold; write .parquet instead") from None
 
 

@@ -30,11 +30,13 @@ from tasks.registry import SETTINGS_FILE, Prior, verdict_tags, waits
 from tasks.remembering import MEMORY_FILE, MODEL_TAG, recall, write_memory
 from tasks.reporting import write_report
 from tasks.reports.interactive import interactive_page
+from tasks.sources.source import mask
 from tasks.splitting import sides
 from tasks.stage import Timing
 from tasks.tracking import Run, prefixed
 from tasks.validation import validation_page
 
+SUMMARY_FILE = "summary.json"
 MOST_DROPPED = 10_000
 """Rows that a policy left out, of which so many are kept with the run."""
 log = logging.getLogger("evertune")
@@ -88,9 +90,7 @@ class Journal:
         """`fresh`: what the same retrain came to before is neither answered again nor gone on with."""
         self.add(table=table, findings=table.findings)
         prior = [found.version if found else "-" for found in (self.prior.champion, self.prior.later)]
-        self.identity = _hash(
-            self.config.model_name, table.digest, self.config.digest(), *prior, self.memory.digest, *([self.run.id] if fresh else [])
-        )
+        self.identity = _hash(self.config.model_name, table.digest, self.config.digest(), *prior, *([self.run.id] if fresh else []))
         source = self.told["source"]
         self.run.data_set(source, table)
         self.run.tags({"evertune.identity": self.identity, "evertune.data_digest": table.digest, "evertune.source": source.location})
@@ -171,7 +171,7 @@ class Journal:
 
     def study(self) -> tuple[str, str]:
         """The study store's address and this search's name: the same retrain goes on with its own search."""
-        return studies_url(self.home), f"{self.config.model_name}-{self.identity}"
+        return studies_url(self.home), f"{self.config.model_name}-{_hash(self.identity, self.memory.digest)}"
 
     def add_candidate(self, table: Table, rows: Rows, recipe: Recipe, evaluation: Evaluation, verdict: Verdict) -> dict[str, Any]:
         """What a version says of itself, and what the next retrain starts from; the profile of its rows goes to the run."""
@@ -196,6 +196,7 @@ class Journal:
     def answered_before(self) -> Result | None:
         """The answer that an earlier run of the same identity came to; a promotion that was taken back stays so."""
         import mlflow.artifacts
+        from mlflow.exceptions import MlflowException
 
         same = f"tags.`evertune.identity` = '{self.identity}' and attributes.status = 'FINISHED'"
         found = self.run.client.search_runs([self.run.tracker.experiment], same, order_by=["attributes.start_time DESC"])
@@ -203,7 +204,11 @@ class Journal:
         if not first_hand:
             return None
         answered_by = first_hand[0].info.run_id
-        earlier = mlflow.artifacts.load_dict(f"runs:/{answered_by}/summary.json")
+        try:
+            earlier = mlflow.artifacts.load_dict(f"runs:/{answered_by}/{SUMMARY_FILE}")
+        except (MlflowException, OSError, ValueError) as error:
+            log.warning("the answer of run %s cannot be read, so this retrain finds its own: %s", answered_by, mask(str(error)))
+            return None
         if self.prior.champion and earlier["metric"].get("champion") is None:
             return None  # the champion could not be scored then; perhaps it can be now
         self.run.tags({ANSWERED_BY: answered_by})
@@ -223,6 +228,7 @@ class Journal:
             name = f"{self.config.name} {self.result['as_of']} {verdict}"
             self.run.tags({"evertune.verdict": verdict, "evertune.reason": reason, "mlflow.runName": name})
             self.run.tags({"evertune.version": version} if version else {})
+            self.run.json(self._result().to_dict(), SUMMARY_FILE)  # at once, and again at the end: the same retrain answers from it
             views = find_views(self.run, self._story())
             self.result["look"] = self.links.to_look(views)
             self._report()
@@ -231,7 +237,7 @@ class Journal:
                 self._trials.write_curve()
             result = self._result()
             self.run.metrics(self.figures | prefixed("seconds", result.seconds))
-            self.run.json(result.to_dict(), "summary.json")
+            self.run.json(result.to_dict(), SUMMARY_FILE)
         except Exception as error:  # the decision stands, and may be live; that it could not be written up must not undo it
             log.error("the verdict %s stands, but could not be written up in full: %s", verdict, error, exc_info=error)
         return self._result()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from configs.schema import RetrainConfig
+from tasks.comparisons.costs import measure_cost
+from tasks.comparisons.golden import ask_golden
 from tasks.comparisons.intervals import paired_interval
 from tasks.errors import EvertuneError, TrainingFailed
 from tasks.evaluation import Rival
@@ -38,6 +41,12 @@ def find_rival(champion: Champion | None, table: Table, split: Split, fitting: F
         return Rival("stand-in", note, _refit(champion, table, split, fitting).predict)
     except EvertuneError as error:
         return Rival("stand-in", note, _refuse(error))
+
+
+def ask_refitted(final: Fitted, evaluation: Evaluation, table: Table, split: Split, config: RetrainConfig) -> Evaluation:
+    """The same scores, but golden rows and cost of the model that would go live, which was fitted on more rows."""
+    cost = measure_cost(final, table.frame.iloc[split.test]) if config.gate.weighs_cost else None
+    return replace(evaluation, golden=ask_golden(final, config.gate), cost=cost)
 
 
 def measure_slide(

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from configs.schema import RetrainConfig
-from tasks.baselines import FINGERPRINT_FILE, FIRST_TAG, LAST_TAG, PROFILE_FILE, find_baselines, read_profile
+from tasks.baselines import FINGERPRINT_FILE, FIRST_TAG, LAST_TAG, PROFILE_FILE, SIDES_TAG, find_baselines, read_fingerprint, read_profile
 from tasks.checks.fingerprints import compare_fingerprints, fingerprint
 from tasks.checks.shares import Profile, profile_rows
 from tasks.comparisons.wear import count_wear
@@ -16,6 +16,7 @@ from tasks.drift import say_drift
 from tasks.records import Champion, DriftReport, Rewriting, Rows, Split, Table, Wear
 from tasks.registry import champion_at
 from tasks.reports.chapters.data import say_rewriting
+from tasks.splitting import sides
 from tasks.tracking import Run
 
 log = logging.getLogger("evertune")
@@ -50,7 +51,10 @@ class Movements:
             return None
         now = fingerprint(table, self.as_of - self.config.label_delay)
         self.run.json(now, FINGERPRINT_FILE)
-        before = self.baselines.read_fingerprint(self.as_of)
+        if settings == "forbid" and self.champion is not None:  # against the last retrain it would forbid one retrain, and not the next
+            before = read_fingerprint(self.run.tracker, self.champion)
+        else:
+            before = self.baselines.read_fingerprint(self.as_of)
         if before is None:
             return None
         rewriting = compare_fingerprints(before, now)
@@ -62,10 +66,12 @@ class Movements:
     def note_drift(self, drift: DriftReport) -> None:
         self._forbid(bool(drift.drifted) and self.config.validation.drift.action == "forbid", say_drift(drift), "validation.drift.action")
 
-    def note_split(self, table: Table, split: Split) -> Wear | None:
-        """Leave the test window, and say how often it has decided before; None without a time column."""
+    def note_split(self, table: Table, split: Split) -> Wear:
+        """Leave the test window, and say how often it has decided before."""
         if table.columns.time is None:
-            return None
+            same = sides(table.columns, self.config.split)
+            self.run.tags({SIDES_TAG: same})
+            return Wear(self.baselines.count_decisions(same, self.as_of), self.config.gate.wear)
         times = table.frame[table.columns.time].iloc[split.test]
         first, last = times.min().to_pydatetime(), times.max().to_pydatetime()
         self.run.tags({FIRST_TAG: first.isoformat(), LAST_TAG: last.isoformat()})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
+import re
 import threading
 import time
 import urllib.error
@@ -23,12 +25,14 @@ MLFLOW_LIMITS = {  # by default one call to a server that is down blocks for fou
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
+log = logging.getLogger("evertune")
 DATABASES = {"MLFLOW_TRACKING_URI": "mlflow_url", "EVERTUNE_STUDIES_URL": "studies_url"}
 
 
 def studies_url(home: Home) -> str:
     """Where studies and leases are kept: the database that EVERTUNE_STUDIES_URL names, else this home's own."""
-    return os.environ.get("EVERTUNE_STUDIES_URL") or home.studies_url
+    given = os.environ.get("EVERTUNE_STUDIES_URL") or home.studies_url
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", given)  # the driver that is installed
 
 
 def check_services() -> None:
@@ -40,6 +44,11 @@ def check_services() -> None:
     for name, value in MLFLOW_LIMITS.items():
         os.environ.setdefault(name, value)
     refuse_shared_database(os.environ)
+    if os.environ.get("MLFLOW_TRACKING_URI", "").startswith("http") and not os.environ.get("EVERTUNE_STUDIES_URL"):
+        log.warning(
+            "MLFLOW_TRACKING_URI names a server, but a model's lease is kept in this home: retrains elsewhere are not kept apart; "
+            "set EVERTUNE_STUDIES_URL to a database that all of them reach"
+        )
     faults = ask_all([service for service in (prefect_service(os.environ), mlflow_service(os.environ)) if service])
     if faults:
         raise ServiceUnavailable("\n".join(faults))

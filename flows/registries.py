@@ -47,6 +47,7 @@ def hold_model(name: str, command: str, seize: bool = False) -> Iterator[Review]
     Raises ConfigError for an unknown name, Conflict while a retrain or another command holds it (which `seize` ends),
     ServiceUnavailable.
     """
+    from flows.preflight import studies_url
     from tasks.leases import hold_lease
     from tasks.registry import read_entry, repair_aliases
 
@@ -55,8 +56,7 @@ def hold_model(name: str, command: str, seize: bool = False) -> Iterator[Review]
         if not read_entry(tracker, name).versions:
             raise unknown_model(tracker, name)
         home.prepare()
-        url = os.environ.get("EVERTUNE_STUDIES_URL") or home.studies_url
-        with hold_lease(url, name, LEASE_SECONDS, f"{command} by {by}", seize) as lease:
+        with hold_lease(studies_url(home), name, LEASE_SECONDS, f"{command} by {by}", seize) as lease:
             repair_aliases(tracker, name, lease)
             yield Review(tracker, name, lease, read_entry(tracker, name), by)
 

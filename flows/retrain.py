@@ -20,11 +20,12 @@ from configs.reading import read_config
 from configs.schema import RetrainConfig
 from flows.gauges import gauges
 from flows.journal import Journal
-from flows.judging import explain, find_rival, measure_slide
+from flows.judging import ask_refitted, explain, find_rival, measure_slide
 from flows.occasions import find_occasion
 from flows.preflight import check_services, studies_url
 from flows.searching import Workers, open_tuner
 from tasks.checks.sentinels import watch_split
+from tasks.comparisons.golden import require_golden
 from tasks.deciding import decide_tuning, judge_probe, last_best, nothing_new
 from tasks.drift import measure_drift
 from tasks.errors import EvertuneError
@@ -130,6 +131,7 @@ def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Re
             return earlier
     drift = measure_drift(table, champion, journal.movements.baseline, config.validation.drift)
     journal.add_drift(drift)
+    require_golden(config.gate, table.columns.target)
 
     target = table.columns.target
     require_fit((config.model, *config.alternatives), target.task, encode(target, table.frame[target.column]))
@@ -177,24 +179,25 @@ def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Re
         evaluation = evaluate_model(fitted, rival, table, split, metric, metrics, config.gate, config.split.group)
         evaluation = replace(evaluation, slide=measure_slide(champion, journal.movements.anchor, evaluation, table, split, config, fitting))
         journal.add_evaluation(evaluation)
-        verdict = judge_candidate(
-            evaluation, config.gate, table.suspects, config.validation.leakage, journal.prior.later, journal.movements.forbidden
-        )
+        beside = config.gate, table.suspects, config.validation.leakage, journal.prior.later, journal.movements.forbidden
+        verdict = judge_candidate(evaluation, *beside)
+        journal.add(attribution=explain(champion, evaluation, table, split, recipe, config, fitting))
+        rows, final = _all_rows(table, split, config), fitted
+        if verdict.answer != "keep" and not np.array_equal(rows, split.train):
+            final = refit_model(table, rows, features, recipe.model, fitting, recipe.weights)
+            evaluation = ask_refitted(final, evaluation, table, split, config)
+            verdict = judge_candidate.plain(evaluation, *beside)
         journal.add_verdict(verdict)
         version = journal.live_version
         if verdict.answer == "keep":
             register_model.skip(verdict.reason)
         else:
-            rows = _all_rows(table, split, config)
-            final = (
-                fitted if np.array_equal(rows, split.train) else refit_model(table, rows, features, recipe.model, fitting, recipe.weights)
-            )
             tags = journal.add_candidate(table, rows, recipe, evaluation, verdict)
             version = register_model(
                 journal.run, final, table.frame.iloc[rows], config.model_name, journal.version_identity(recipe), tags, champion, lease,
                 verdict.passed, prover.prove,
             )  # fmt: skip
-    journal.add(attribution=explain(champion, evaluation, table, split, recipe, config, fitting))
+    journal.add(evaluation=evaluation)
     return journal.finish(VERDICTS[verdict.answer], verdict.reason, version)
 
 

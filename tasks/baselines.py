@@ -17,12 +17,15 @@ from typing import Any, cast
 from tasks.checks.shares import Profile, parse_profile
 from tasks.errors import ServiceUnavailable
 from tasks.records import Champion, Decided, PastScore
+from tasks.sources.source import mask
 from tasks.tracking import Tracker
 
 PROFILE_FILE, FINGERPRINT_FILE = "profile.json", "fingerprint.json"
 MODEL_TAG, AS_OF_TAG, VERDICT_TAG = "evertune.model", "evertune.as_of", "evertune.verdict"
 FIRST_TAG, LAST_TAG = "evertune.test_first", "evertune.test_last"
 """Times of the first and the last row of the test window."""
+SIDES_TAG = "evertune.test_sides"
+"""What decided which rows of a table without time are test rows; see tasks.splitting.sides."""
 METRIC_TAG = "evertune.metric_name"
 ANSWERED_TAG = "evertune.answered_by"
 """On a run that gave an earlier run's answer again: it decided nothing itself."""
@@ -80,6 +83,10 @@ class Baselines:
         found = (_decision(past) for past in reversed(self.runs) if past.decided and past.as_of <= before)
         return tuple(decision for decision in found if decision is not None)
 
+    def count_decisions(self, sides: str, before: datetime) -> int:
+        """Decisions on the test bucket of a table without time that these sides cut off, as-of up to and including `before`."""
+        return sum(past.decided and past.as_of <= before and past.tags.get(SIDES_TAG) == sides for past in self.runs)
+
     def read_past(self, before: datetime) -> tuple[PastScore, ...]:
         """What earlier retrains scored, the oldest first; of several at one as-of the one that started last."""
         last: dict[datetime, Past] = {}
@@ -102,7 +109,7 @@ def find_baselines(tracker: Tracker, model: str) -> Baselines:
             found += [Past(as_of, run) for run in page if (as_of := _as_of(run)) is not None]
             token = page.token or ""
     except MlflowException as error:
-        raise ServiceUnavailable(f"the baselines of earlier retrains cannot be read: {str(error).splitlines()[0]}") from error
+        raise ServiceUnavailable(f"the baselines of earlier retrains cannot be read: {mask(str(error)).splitlines()[0]}") from error
     return Baselines(tracker, model, tuple(sorted(found, key=lambda past: (past.as_of, past.run.info.start_time), reverse=True)))
 
 
@@ -120,6 +127,12 @@ def read_profile(tracker: Tracker, champion: Champion) -> Profile | None:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         log.warning("baselines: %s of run %s is left out, it makes no sense: %r", PROFILE_FILE, champion.run_id, error)
         return None
+
+
+def read_fingerprint(tracker: Tracker, champion: Champion) -> dict[str, Any] | None:
+    """What the data was when the champion was trained; None where its run does not say. Raises ServiceUnavailable."""
+    content = _read(tracker, champion.run_id, FINGERPRINT_FILE)
+    return content if isinstance(content, dict) else None
 
 
 def _decision(past: Past) -> Decided | None:
@@ -169,7 +182,7 @@ def _read(tracker: Tracker, run_id: str, path: str) -> Any:
         if isinstance(error, MlflowException) and error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             log.warning("baselines: run %s is left out: %s", run_id, str(error).splitlines()[0])
             return None
-        raise ServiceUnavailable(f"{path} of run {run_id} cannot be read: {str(error).splitlines()[0]}") from error
+        raise ServiceUnavailable(f"{path} of run {run_id} cannot be read: {mask(str(error)).splitlines()[0]}") from error
     except ValueError as error:  # of JSON, or of UTF-8
         log.warning("baselines: %s of run %s is left out, it is damaged: %s", path, run_id, error)
         return None

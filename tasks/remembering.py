@@ -21,6 +21,7 @@ from tasks.models.recipes import Candidates
 from tasks.records import Hyperparameters, Remembered, Search, Trial
 from tasks.reports.importance import parameter_importance
 from tasks.settings import Scalar
+from tasks.sources.source import mask
 from tasks.tracking import Tracker
 from tasks.trials.memory import describe_space
 
@@ -144,7 +145,7 @@ def _searches(tracker: Tracker, model: str, before: datetime) -> list[Any]:
             found += [(as_of, run.info.start_time, run) for run in page if (as_of := _as_of(run)) is not None and as_of < before]
             token = page.token or ""
     except MlflowException as error:
-        raise ServiceUnavailable(f"the memory of earlier retrains cannot be read: {str(error).splitlines()[0]}") from error
+        raise ServiceUnavailable(f"the memory of earlier retrains cannot be read: {mask(str(error)).splitlines()[0]}") from error
     return [run for _, _, run in sorted(found, key=lambda entry: entry[:2], reverse=True)]
 
 
@@ -168,7 +169,7 @@ def _read(tracker: Tracker, run_id: str) -> Any:
             text = Path(tracker.client.download_artifacts(run_id, MEMORY_FILE, folder)).read_text(encoding="utf-8")
         return json.loads(text)
     except (MlflowException, OSError) as error:
-        raise ServiceUnavailable(f"the memory of run {run_id} cannot be read: {str(error).splitlines()[0]}") from error
+        raise ServiceUnavailable(f"the memory of run {run_id} cannot be read: {mask(str(error)).splitlines()[0]}") from error
     except ValueError as error:  # of JSON, or of UTF-8
         log.warning("memory: run %s is left out, its %s is damaged: %s", run_id, MEMORY_FILE, error)
         return None

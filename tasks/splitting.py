@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.checks.columns import content_of
+from tasks.comparisons.intervals import FEWEST
 from tasks.errors import DataRejected
 from tasks.records import Champion, Columns, Floats, Fold, Rows, Split, Table
 from tasks.serving import category_text
@@ -27,7 +28,8 @@ def split_table(table: Table, settings: SplitSettings, gap: timedelta, champion:
 
     A ranking's queries are never torn: by time a query counts as of its first row, without time the query is the group.
     With a time column: the test window is the newest rows, or of those the ones later than the champion's
-    `trained_through` when at least `min_rows` of them, of more than one class, are there; folds are rolling-origin spans
+    `trained_through` when there are at least `min_rows` of them, of more than one class and of as many days as it takes to
+    say how sure a comparison is; folds are rolling-origin spans
     before it; `gap` lies between training rows and whatever is scored. Without one: buckets by a hash of the key, the
     same row always on the same side. Raises DataRejected when history is too short, or a part holds a single class.
     """
@@ -48,7 +50,8 @@ def _by_time(table: Table, settings: SplitSettings, truth: Floats, gap: timedelt
     unseen = champion is None
     if champion is not None and champion.trained_through is not None:
         later = _between(times, max(start, champion.trained_through + INSTANT), None)
-        if unseen := len(later) >= min_rows and can_judge(table.columns.target, (truth if order is None else truth[order])[later]):
+        enough = len(later) >= min_rows and _count_days(times, later) >= min(FEWEST, _count_days(times, _between(times, start, None)))
+        if unseen := enough and can_judge(table.columns.target, (truth if order is None else truth[order])[later]):
             start = times.iloc[later[0]]
     train, test = _between(times, None, start - gap, settings.training_window), _between(times, start, None)
     after_gap = f" with a gap of {format_duration(gap)}" if gap else ""
@@ -65,6 +68,10 @@ def _by_time(table: Table, settings: SplitSettings, truth: Floats, gap: timedelt
     window = f"{times.iloc[test[0]]:%Y-%m-%d} to {times.iloc[-1]:%Y-%m-%d} ({len(test):,} rows)"
     note = f"rolling origin: {len(folds)} folds of {_days(length)}, test window {window}{after_gap}"
     return _in_place(Split(folds, train, test, note, unseen), order)
+
+
+def _count_days(times: pd.Series, rows: Rows) -> int:
+    return int(times.iloc[rows].dt.tz_localize(None).dt.floor("D").nunique())
 
 
 def _moments(table: Table) -> tuple[pd.Series, Rows | None]:

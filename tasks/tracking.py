@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tasks.errors import ConfigError, EvertuneError, ServiceUnavailable
 from tasks.homes import Home, first_access
 from tasks.records import Scores, SourceRecord, Table
+from tasks.sources.source import mask
 from tasks.stage import Timing
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def connect(home: Home, experiment: str) -> Tracker:
     from sqlalchemy.exc import SQLAlchemyError
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or home.mlflow_url
-    artifacts = None if os.environ.get("MLFLOW_TRACKING_URI") else home.artifacts
+    artifacts = home.artifacts if uri == home.mlflow_url else None  # MLflow puts the address it was told into the environment
     try:
         with first_access(home):
             mlflow.set_tracking_uri(uri)
@@ -151,7 +151,7 @@ def connect(home: Home, experiment: str) -> Tracker:
                 place = None if artifacts is None else (artifacts / experiment).absolute().as_uri()
                 return Tracker(client, client.create_experiment(experiment, artifact_location=place), uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise ServiceUnavailable(f"MLflow at {_without_secrets(uri)} cannot be used: {str(error).splitlines()[0]}") from error
+        raise ServiceUnavailable(f"MLflow at {mask(uri)} cannot be used: {mask(str(error)).splitlines()[0]}") from error
     if found.lifecycle_stage != "active":
         raise ConfigError(
             f"MLflow's experiment {experiment!r} was deleted; restore it (mlflow experiments restore -x {found.experiment_id})"
@@ -172,7 +172,7 @@ def open_run(tracker: Tracker, name: str, tags: Mapping[str, Any], timing: Timin
         yield run
     except BaseException as error:  # signals and Prefect's cancellation too
         verdict = error.verdict if isinstance(error, EvertuneError) else "failed"
-        what = str(error) if isinstance(error, Exception) else type(error).__name__
+        what = mask(str(error)) if isinstance(error, Exception) else type(error).__name__
         _close(run, "FAILED" if isinstance(error, Exception) else "KILLED", verdict, timing.failed or "flow", what)
         raise
     tracker.client.set_terminated(run.id, "FINISHED")
@@ -197,10 +197,10 @@ def service_fault(error: Exception) -> ServiceUnavailable | None:
 
     passing = isinstance(error, MlflowException) and error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
     study = type(error).__name__ == "StorageInternalError"  # Optuna's, which need not have been imported
-    disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+    disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
     if not (passing or study or disk or isinstance(error, OperationalError | InterfaceError | ConnectionError)):
         return None
-    return ServiceUnavailable(f"a store failed in mid-run: {_without_secrets(str(error)).splitlines()[0]}; run again once it is back")
+    return ServiceUnavailable(f"a store failed in mid-run: {mask(str(error)).splitlines()[0]}; run again once it is back")
 
 
 def signature(inputs: pd.DataFrame, outputs: pd.DataFrame | None = None) -> ModelSignature:
@@ -227,8 +227,3 @@ def _metrics(values: Mapping[str, float], step: int) -> list[Any]:
 def _process_started() -> str:
     """The process's start in clock ticks since boot: with the pid it names a process for good. Source: proc(5), field 22."""
     return Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-
-
-def _without_secrets(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f"{parts.username or ''}:{parts.password}@", f"{parts.username or ''}:***@") if parts.password else uri

@@ -54,16 +54,16 @@ def screen_rows(frame: pd.DataFrame, settings: ValidationSettings, key: Sequence
     check_expectations(settings)  # all of them, since an error names an entry by its place among all
     removing = {place: entry for place, entry in enumerate(expectations) if entry.policy == "drop"}
     answers = _ask(frame, removing, key, every_row=True)
-    why = _reasons(removing, answers)
-    limit = settings.max_dropped * len(frame)
+    count = len({label for answer in answers.values() for label in answer.breaking})
     kept, dropped = frame, None
-    if why and len(why) <= limit:
+    if 0 < count <= settings.max_dropped * len(frame):
+        why = _reasons(removing, answers)
         kept, dropped = frame.drop(index=list(why)), _set_aside(frame, why, key, [removing[place] for place in answers])
         answers = {place: _left_out(answer) for place, answer in answers.items()}
     others = {place: entry for place, entry in enumerate(expectations) if entry.policy != "drop"}
     answers |= _ask(kept, others, key)
     ordered = [answers[place] for place in range(len(expectations))]
-    counted = (_count(len(why), len(frame), settings.max_dropped),) if removing else ()
+    counted = (_count(count, len(frame), settings.max_dropped),) if removing else ()
     findings = (*(answer.finding for answer in ordered), *counted)
     return Screening(kept, findings, dropped, tuple(map(_forbid, filter(_forbids, findings))), _summarise(ordered))
 

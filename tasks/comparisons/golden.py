@@ -16,7 +16,7 @@ import pandas as pd
 
 from tasks.errors import ConfigError, TrainingFailed
 from tasks.metrics import labels
-from tasks.records import Floats, GoldenRow
+from tasks.records import Floats, GoldenRow, Target
 from tasks.serving import category_text
 from tasks.settings import GateSettings
 from tasks.wording import did_you_mean, say_count
@@ -45,9 +45,7 @@ def ask_golden(fitted: Asked, settings: GateSettings) -> tuple[GoldenRow, ...]:
     if settings.golden is None:
         return ()
     plan = fitted.plan
-    if plan["task"] == "ranking":
-        raise ConfigError("gate.golden: a ranking's scores mean nothing by themselves, so no row has a right one; leave golden out")
-    frame = _read(settings.golden)
+    frame = _open(settings.golden, plan["task"])
     _require_columns(frame, plan, settings.golden)
     expected = _expected(frame[plan["target"]], plan, settings.golden)
     try:
@@ -58,6 +56,22 @@ def ask_golden(fitted: Asked, settings: GateSettings) -> tuple[GoldenRow, ...]:
     return tuple(
         _judge(row, wanted, said, tolerance) for row, (wanted, said) in enumerate(zip(expected, _answers(raw, plan), strict=True), start=1)
     )
+
+
+def require_golden(settings: GateSettings, target: Target) -> None:
+    """Look at the golden rows before anything is trained. Raises ConfigError as `ask_golden` would, but for the model's columns."""
+    if settings.golden is None:
+        return
+    plan = {"task": target.task, "target": target.column, "classes": list(target.classes), "columns": []}
+    frame = _open(settings.golden, target.task)
+    _require_columns(frame, plan, settings.golden)
+    _expected(frame[target.column], plan, settings.golden)
+
+
+def _open(path: Path, task: str) -> pd.DataFrame:
+    if task == "ranking":
+        raise ConfigError("gate.golden: a ranking's scores mean nothing by themselves, so no row has a right one; leave golden out")
+    return _read(path)
 
 
 def _judge(row: int, wanted: Any, said: Any, tolerance: float) -> GoldenRow:

@@ -21,6 +21,7 @@ import yaml
 from tasks.errors import Conflict, ServiceUnavailable
 from tasks.executors.scratch import Scratch
 from tasks.homes import DEFAULT, VARIABLE, Home
+from tasks.sources.source import mask
 from tasks.wording import clean
 
 MANIFEST = "evertune.files"
@@ -89,7 +90,7 @@ def fetched(uri: str) -> Iterator[Path]:
         try:
             mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
         except (MlflowException, OSError) as error:
-            said = clean(str(error).partition("\n")[0])
+            said = clean(mask(str(error)).partition("\n")[0])
             if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 raise Conflict(f"the model {uri} is gone ({said}); point the alias at another version") from error
             raise ServiceUnavailable(f"the files of {uri} cannot be read: {said}; run again once the artifact store is back") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,8 @@ import pytest
 from mlflow import MlflowClient
 
 from flows.command_line import main
+from tasks.errors import ConfigError
+from tasks.homes import Home
 from tests.small import small_table
 from tests.stores import Retrain
 
@@ -76,6 +80,9 @@ def test_rows_that_were_rewritten_since_the_last_retrain_are_counted_and_can_for
     assert kept.verdict == "kept"
     assert "validation.rewritten is forbid" in kept.reason
     assert kept.mlflow_run_id is not None
+    again = retrain_shop(day=119, table=table, validation={"min_rows": 50, "rewritten": "forbid"})
+    assert again.verdict == "kept"
+    assert "validation.rewritten is forbid" in again.reason
     figures = client.get_run(kept.mlflow_run_id).data.metrics
     assert figures["data/rewritten"] == np.isfinite(table.loc[table["id"].between(100, 109), "sold"]).sum()
 
@@ -90,3 +97,66 @@ def test_drift_against_the_champions_rows_is_told_and_can_forbid(retrain_shop: R
     assert "price" in kept.reason
     assert kept.mlflow_run_id is not None
     assert client.get_run(kept.mlflow_run_id).data.metrics["drift/drifted"] == 1
+
+
+def test_the_model_that_goes_live_is_the_one_that_gets_the_golden_rows_right(
+    retrain_shop: Retrain, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import flows.retrain
+
+    rows = small_table().dropna().head(3).assign(price=4.0, shop="north", sold=1.0)
+    rows.to_csv(tmp_path / "golden.csv", index=False)
+    gate = {"min_rows": 20, "margin": 0.05, "unsure": "promote", "golden": str(tmp_path / "golden.csv")}
+    refit = flows.retrain.refit_model
+
+    def refit_the_other_way_round(table: Any, *others: Any) -> Any:
+        frame = table.frame.assign(sold=1.0 - table.frame["sold"])
+        return refit(replace(table, frame=frame), *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(flows.retrain, "refit_model", refit_the_other_way_round)
+        kept = retrain_shop(day=120, gate=gate)
+    assert kept.verdict == "kept"
+    assert "golden" in kept.reason
+    assert retrain_shop(day=120, gate=gate, force=True).verdict == "promoted"
+
+
+def test_a_missing_file_of_golden_rows_is_named_before_anything_is_trained(retrain_shop: Retrain) -> None:
+    with pytest.raises(ConfigError, match=r"gate\.golden: there is no file"):
+        retrain_shop(day=120, gate={"golden": "nowhere.csv"})
+
+
+def test_a_verdict_whose_answer_was_lost_is_found_again(retrain_shop: Retrain, client: MlflowClient, store: Home) -> None:
+    floors = {"min_rows": 20, "floors": {"roc_auc": 0.999}}
+    kept = retrain_shop(day=120, gate=floors)
+    for file in store.artifacts.rglob("summary.json"):
+        file.unlink()
+    again = retrain_shop(day=120, gate=floors)
+    assert (kept.verdict, again.verdict) == ("kept", "kept")
+    assert "answered again" not in again.reason
+
+
+def test_the_same_rows_an_hour_later_are_answered_again_not_searched_anew(retrain_shop: Retrain, store: Home, tmp_path: Path) -> None:
+    floors = {"min_rows": 20, "floors": {"roc_auc": 0.999}}
+    table = small_table(days=110)
+    first, later = (retrain_shop(day=day, table=table, gate=floors) for day in (115, 116))
+    assert (first.verdict, later.verdict) == ("kept", "kept")
+    assert "answered again" in later.reason
+
+
+def test_a_few_new_days_are_too_few_to_judge_on_so_the_stand_in_is_asked(retrain_shop: Retrain) -> None:
+    table = small_table(rows_a_day=30)
+    retrain_shop(day=117, table=table)
+    later = retrain_shop(day=120, table=table)
+    assert "settings, refitted" in later.reason
+
+
+def test_a_test_bucket_without_time_wears_too(retrain_shop: Retrain, client: MlflowClient, store: Home) -> None:
+    table = small_table()
+    gate = {"min_rows": 20, "unsure": "promote", "wear": 1}
+    without_time = {"time": None, "split": {"test": 0.3, "folds": 2}, "gate": gate}
+    for rows in (900, 1000):
+        last = retrain_shop(table=table.head(rows), **without_time)
+    assert last.mlflow_run_id is not None
+    report = Path(str(last.report)).read_text(encoding="utf-8")
+    assert "worn" in report

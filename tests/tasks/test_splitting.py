@@ -231,25 +231,39 @@ def test_a_champion_from_before_the_window_is_compared_on_all_of_it() -> None:
 
 def test_a_champion_from_inside_the_window_is_compared_on_the_rows_after_it() -> None:
     table = daily(60)
-    through = table.frame["at"].iloc[-11].to_pydatetime()
-    cut = split_by_time(table, known=champion(through), min_rows=10)
+    through = table.frame["at"].iloc[-21].to_pydatetime()
+    cut = split_by_time(table, known=champion(through), min_rows=20)
     assert cut.unseen
-    assert len(cut.test) == 10
+    assert len(cut.test) == 20
     assert at(table, cut.train).max() == through  # the challenger may use what lies before those rows
     assert "2 folds of 7 days" in cut.note  # and its folds are no shorter for that
 
 
 def test_one_row_too_few_after_the_champion_and_its_settings_stand_in() -> None:
     table = daily(60)
-    through = table.frame["at"].iloc[-11].to_pydatetime()
-    cut = split_by_time(table, known=champion(through), min_rows=11)
+    through = table.frame["at"].iloc[-21].to_pydatetime()
+    cut = split_by_time(table, known=champion(through), min_rows=21)
     assert not cut.unseen
     assert len(cut.test) == 28
 
 
+def test_many_rows_of_too_few_days_after_the_champion_and_its_settings_stand_in() -> None:
+    table = daily(60)
+    cut = split_by_time(table, known=champion(table.frame["at"].iloc[-17].to_pydatetime()), min_rows=1)  # four days
+    assert not cut.unseen
+    assert len(cut.test) == 28
+
+
+def test_a_window_of_few_days_asks_for_no_more_than_it_has() -> None:
+    table = daily(60)
+    cut = split_by_time(table, known=champion(table.frame["at"].iloc[-9].to_pydatetime()), min_rows=1, test="2d")
+    assert cut.unseen
+    assert len(cut.test) == 8
+
+
 def test_rows_of_one_class_after_the_champion_and_its_settings_stand_in() -> None:
-    table = timed_table(np.arange(240) * 6.0, truth=[0, 1] * 115 + [0] * 10)
-    cut = split_by_time(table, known=champion(table.frame["at"].iloc[-11].to_pydatetime()), min_rows=10)
+    table = timed_table(np.arange(240) * 6.0, truth=[0, 1] * 110 + [0] * 20)
+    cut = split_by_time(table, known=champion(table.frame["at"].iloc[-21].to_pydatetime()), min_rows=20)
     assert not cut.unseen
     assert len(cut.test) == 28
 

@@ -1,7 +1,8 @@
 """What `evertune clean` would delete of a model, and why the rest stays. Nothing is changed here.
 
 The unit is a retrain: its run and the trials under it, the models it logged, its version, its study and its report go
-together, or not at all. What has no retrain of ours behind it is left alone.
+together, or not at all. What has no retrain of ours behind it is left alone, and a retrain whose model somebody else
+registered, under whatever name, stays.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from flows.uses import Use, read_uses
 from tasks import baselines, remembering
 from tasks.registry import ALIAS, CHALLENGER, PREVIOUS, Entry, read_entry
 from tasks.registry.aliases import INTENT
@@ -91,16 +93,17 @@ def plan_cleaning(tracker: Tracker, name: str, retention: Retention, now: dateti
     """What goes and what stays of the model, the newest retrain first. `now` is UTC."""
     entry = read_entry(tracker, name)
     retrains = [retrain for retrain in _retrains(tracker, entry) if not _is_over(tracker, retrain)]
-    reasons = _reasons(entry, retrains, retention, now)
+    uses = read_uses(tracker)
+    reasons = _reasons(entry, retrains, uses, retention, now)
     plan = Plan(name)
     for place, retrain in enumerate(retrains):
         if (reason := reasons.get(place)) is None:
             plan.going.append(retrain)
         else:
             plan.staying.append((retrain, reason))
-    registered = {_model_id(version) for version in entry.versions}
     for retrain, _ in plan.staying:
-        plan.orphans += [model for model in retrain.logged if model.model_id not in registered and _age(model, now) > SAFE_AGE]
+        unused = [model for model in retrain.logged if not any(use.names(model.model_id) for use in uses)]
+        plan.orphans += [model for model in unused if _age(model, now) > SAFE_AGE]
     return plan
 
 
@@ -146,7 +149,7 @@ def _is_over(tracker: Tracker, retrain: Retrain) -> bool:
     return retrain.marked and not (can_erase(tracker) or retrain.versions or retrain.logged)
 
 
-def _reasons(entry: Entry, retrains: list[Retrain], retention: Retention, now: datetime) -> dict[int, str]:
+def _reasons(entry: Entry, retrains: list[Retrain], uses: list[Use], retention: Retention, now: datetime) -> dict[int, str]:
     """Place in the list -> why it stays. The strongest reason is told."""
     reasons: dict[int, str] = {}
     roles = _roles(entry)
@@ -159,6 +162,8 @@ def _reasons(entry: Entry, retrains: list[Retrain], retention: Retention, now: d
     for place, retrain in enumerate(retrains):
         if retrain.id and retrain.id in decided:
             reasons.setdefault(place, f"v{decided[retrain.id].version} was decided on here")
+        if (use := next((use for use in uses if use.rests_on(retrain)), None)) is not None:
+            reasons.setdefault(place, f"v{use.version} of {use.name} uses it")
     alive = [(place, retrain) for place, retrain in enumerate(retrains) if retrain.run is not None and not retrain.marked]
     for place, _ in alive[: retention.keep]:
         reasons.setdefault(place, f"among the {retention.keep} newest")
@@ -224,10 +229,6 @@ def _search_logged(tracker: Tracker, experiments: set[str]) -> list[Any]:
 
 def _identity(retrain: Retrain) -> str:
     return retrain.tags.get(IDENTITY, "")
-
-
-def _model_id(version: Any) -> str:
-    return str(version.source).removeprefix("models:/")
 
 
 def _age(model: Any, now: datetime) -> timedelta:

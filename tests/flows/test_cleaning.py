@@ -164,6 +164,27 @@ def test_a_version_that_waits_and_what_it_was_judged_against_stay(shop: Home) ->
     assert {"champion", "previous champion", "waits for a person"} <= {reason for _, reason in plan.staying}
 
 
+def test_what_a_version_of_another_name_or_one_by_hand_uses_stays(store: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "MOST_READ", 0)
+    monkeypatch.setattr(remembering, "MOST_READ", 0)
+    shelf = Shelf(connect(store, "shop"), tmp_path / "models", store.studies_url)
+    for _ in range(6):
+        shelf.add_champion()
+    tracker, now = tracker_of(store), datetime.now(UTC)
+    second, third, fourth = (tracker.client.get_model_version("shop", number) for number in "234")
+    assert len(plan_cleaning(tracker, "shop", Retention(0), now).going) == 4
+    tracker.client.copy_model_version("models:/shop/1", "shop-prod")
+    logged = tracker.client.get_logged_model(second.source.removeprefix("models:/"))
+    tracker.client.create_model_version("shop", logged.artifact_location)
+    tracker.client.create_model_version("shop", store.root.as_uri(), run_id=third.run_id)
+    plan = plan_cleaning(tracker, "shop", Retention(0), now + timedelta(days=2))
+    assert [retrain.id for retrain in plan.going] == [fourth.run_id]
+    reasons = {reason for _, reason in plan.staying}
+    assert {"v1 of shop-prod uses it", "v7 of shop uses it", "v8 of shop uses it"} <= reasons
+    tracker.client.delete_model_version("shop", "1")
+    assert plan_cleaning(tracker, "shop", Retention(0), now + timedelta(days=2)).orphans == []
+
+
 def test_age_keeps_what_is_young(shop: Home) -> None:
     now = datetime.now(UTC)
     assert not plan_cleaning(tracker_of(shop), "shop", Retention(0, now - timedelta(hours=1)), now).going

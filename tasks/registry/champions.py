@@ -7,7 +7,7 @@ import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def find_prior(tracker: Tracker, name: str, cut: datetime | None, target: str | 
         return Prior(_with_settings(tracker, current))
     promoted = [_champion(version, version is live) for version in entry.versions if PROMOTED in version.tags or version is live]
     known = [champion for champion in promoted if _before(champion, cut)]
-    newest = max(known, key=lambda champion: (champion.trained_through, int(champion.version)), default=None)
+    newest = max(known, key=_age_order, default=None)
     return Prior(newest and _with_settings(tracker, newest), later=current)
 
 
@@ -104,6 +104,12 @@ def _refuse_other_target(live: Any, target: str | None) -> None:
             f"champion v{live.version} of {live.name} predicts {theirs}, this retrain {target}: they cannot be compared, and whoever asks "
             f"{live.name} expects {theirs}; give the new model a name of its own (registry.model)"
         )
+
+
+def _age_order(champion: Champion) -> tuple[bool, datetime, int]:
+    """The newest is last; versions of before the model had a time column come first, in the order of their numbers."""
+    through = champion.trained_through
+    return through is not None, through or datetime.min.replace(tzinfo=UTC), int(champion.version)
 
 
 def _before(champion: Champion, cut: datetime | None) -> bool:

@@ -57,6 +57,15 @@ def test_a_replay_starts_from_the_newest_version_of_its_time(shelf: Shelf) -> No
     assert (prior.champion.version, prior.champion.live, prior.later.version) == ("2", False, "4")
 
 
+def test_a_replay_of_a_model_that_got_a_time_column_later_prefers_versions_with_a_date(shelf: Shelf) -> None:
+    shelf.add_champion(trained_through="2024-04-01T00:00:00+00:00")
+    shelf.add_champion()
+    shelf.add_champion(trained_through="2024-05-20T00:00:00+00:00")
+    champion = find_prior(shelf.tracker, "shop", MAY).champion
+    assert champion is not None
+    assert champion.version == "1"
+
+
 def test_an_alias_that_was_taken_away_is_refused_with_what_to_do(shelf: Shelf) -> None:
     shelf.add_champion()
     shelf.client.delete_registered_model_alias("shop", "champion")

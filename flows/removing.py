@@ -1,7 +1,8 @@
 """Deleting what a plan says, in an order that can be cut short anywhere: the next clean finds the rest by what is left.
 
 Of a retrain the version goes first, so that nobody loads it any more, then study, report, models and trials, and the
-run that they are all found by last. Files go before their rows. MLflow's own delete only marks: rows go for good by
+run that they are all found by last. A run is marked as deleted before its files go, other
+files go before their rows. MLflow's own delete only marks: rows go for good by
 what its command `gc` uses, where we have the database; through a server nobody can, which is said.
 """
 
@@ -20,6 +21,7 @@ from flows.occupancy import hold_home
 from tasks.errors import Conflict
 from tasks.executors.scratch import OWNED, Scratch
 from tasks.homes import Home, open_private, try_lock
+from tasks.registry import read_entry
 
 if TYPE_CHECKING:
     from tasks.leases import Lease
@@ -27,10 +29,18 @@ if TYPE_CHECKING:
 
 
 def remove(tracker: Tracker, home: Home, studies: str, plan: Plan, lease: Lease) -> None:
-    """Delete what the plan of one model says. Raises Conflict, and stops there, when the lease is lost."""
+    """Delete what the plan of one model says, and take out of it what a hand in MLflow gave an alias since.
+
+    Raises Conflict, and stops there, when the lease is lost.
+    """
     searched = plan.studies & set(study_names(studies))
-    for retrain in plan.going:
+    for retrain in list(plan.going):
         lease.check()
+        if alias := _new_alias(tracker, plan.name, retrain):
+            plan.going.remove(retrain)
+            plan.staying.append((retrain, f"was given the alias {alias} meanwhile"))
+            searched -= Plan(plan.name, [retrain]).studies
+            continue
         for version in retrain.versions:
             tracker.client.delete_model_version(version.name, str(version.version))
         for study in searched & Plan(plan.name, [retrain]).studies:
@@ -117,6 +127,13 @@ def study_names(url: str) -> list[str]:
     return list(optuna.get_all_study_names(url))
 
 
+def _new_alias(tracker: Tracker, name: str, retrain: Retrain) -> str:
+    """An alias of one of its versions by now; none had one when the plan was made."""
+    own = {str(version.version) for version in retrain.versions}
+    aliases = read_entry(tracker, name).aliases if own else {}
+    return next((alias for alias, version in aliases.items() if version in own), "")
+
+
 def _delete_study(url: str, name: str) -> None:
     import optuna
 
@@ -132,9 +149,9 @@ def _delete_model(tracker: Tracker, model: Any) -> None:
 
 
 def _delete_run(tracker: Tracker, run: Any) -> None:
-    _delete_files(run.info.artifact_uri)
-    if run.info.lifecycle_stage != "deleted":
+    if run.info.lifecycle_stage != "deleted":  # first: a finished run without its files would mislead later retrains
         _unless_gone(tracker.client.delete_run, run.info.run_id)
+    _delete_files(run.info.artifact_uri)
     if can_erase(tracker):
         _unless_gone(_store(tracker)._hard_delete_run, run.info.run_id)
 

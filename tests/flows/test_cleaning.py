@@ -185,6 +185,44 @@ def test_what_a_version_of_another_name_or_one_by_hand_uses_stays(store: Home, t
     assert plan_cleaning(tracker, "shop", Retention(0), now + timedelta(days=2)).orphans == []
 
 
+def few_read(store: Home, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """Four retrains of which the two oldest go."""
+    monkeypatch.setattr(baselines, "MOST_READ", 0)
+    monkeypatch.setattr(remembering, "MOST_READ", 0)
+    shelf = Shelf(connect(store, "shop"), folder, store.studies_url)
+    for _ in range(4):
+        shelf.add_champion()
+    return shelf
+
+
+def test_a_version_that_is_given_an_alias_while_others_are_deleted_stays(
+    store: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = few_read(store, tmp_path / "models", monkeypatch)
+    plan = plan_cleaning(shelf.tracker, "shop", Retention(0), datetime.now(UTC))
+    assert [version.version for retrain in plan.going for version in retrain.versions] == [2, 1]
+    shelf.client.set_registered_model_alias("shop", "shadow", "2")
+    with shelf.lease() as lease:
+        removing.remove(shelf.tracker, store, store.studies_url, plan, lease)
+    assert [str(version.version) for version in read_entry(shelf.tracker, "shop").versions] == ["4", "3", "2"]
+    assert (len(plan.going), plan.staying[-1][1]) == (1, "was given the alias shadow meanwhile")
+
+
+def test_a_clean_that_is_killed_leaves_no_finished_run_without_its_files(
+    store: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = few_read(store, tmp_path / "models", monkeypatch)
+    run = shelf.client.get_run(shelf.client.get_model_version("shop", "1").run_id)
+
+    def killed(place: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(removing, "_delete_files", killed)
+    with pytest.raises(KeyboardInterrupt):
+        removing._delete_run(shelf.tracker, run)
+    assert shelf.client.get_run(run.info.run_id).info.lifecycle_stage == "deleted"
+
+
 def test_age_keeps_what_is_young(shop: Home) -> None:
     now = datetime.now(UTC)
     assert not plan_cleaning(tracker_of(shop), "shop", Retention(0, now - timedelta(hours=1)), now).going

@@ -8,14 +8,15 @@ or in the archive for nothing. Logs, scratch and locks stay out.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import json
 import os
-import shutil
 import sqlite3
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
@@ -42,6 +43,11 @@ LOCATIONS = {
     "model_versions": "storage_location",
 }
 """Where MLflow's database holds whole addresses of files: table -> column."""
+DAMAGE = (
+    tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError, KeyError,
+    FileNotFoundError, PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError,
+)  # fmt: skip
+"""What an archive that is cut off, changed or not ours is noticed by; the last five: it cannot be opened, or holds a name twice."""
 ELSEWHERE = {
     "MLFLOW_TRACKING_URI": "MLflow's database there (pg_dump on PostgreSQL) and its artifact store",
     "EVERTUNE_STUDIES_URL": "the study database there (pg_dump on PostgreSQL)",
@@ -80,24 +86,26 @@ def write_backup(home: Home, file: Path) -> dict[str, Any]:
 def restore_backup(home: Home, file: Path) -> dict[str, Any]:
     """Unpack an archive into a home that is empty; nothing appears there before every digest was found right.
 
-    Raises ConfigError for a home that is not empty, and for an archive that is damaged or not ours.
+    Raises ConfigError for a home that is not empty, or no longer when the archive is unpacked, and for an archive that is
+    damaged, not ours or cannot be opened; ServiceUnavailable for a disk that refuses.
     """
     refuse_servers(os.environ, home)
     if home.root.exists() and (not home.root.is_dir() or any(not path.is_dir() for path in home.root.rglob("*"))):
         raise ConfigError(f"{VARIABLE}: {home.root} is not empty; name a folder that is, or move this one away")
-    home.root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{home.root.name}.restoring-", dir=home.root.parent) as folder:
-        staged = Path(folder) / "home"
-        make_private(staged)
-        try:
-            manifest = _unpack(file, staged)
-        except (tarfile.TarError, EOFError, OSError, ValueError, KeyError) as error:
-            raise ConfigError(f"{file} cannot be restored: {error}; {home.root} was left alone") from error
-        if (staged / "mlflow.db").is_file():
-            _move_locations(staged / "mlflow.db", Path(manifest["home"]) / "artifacts", home.artifacts)
-        if home.root.exists():
-            shutil.rmtree(home.root)  # folders without a file
-        staged.rename(home.root)
+    try:
+        home.root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{home.root.name}.restoring-", dir=home.root.parent) as folder:
+            staged = Path(folder) / "home"
+            make_private(staged)
+            try:
+                manifest = _unpack(file, staged)
+            except DAMAGE as error:
+                raise ConfigError(f"{file} cannot be restored: {error}; {home.root} was left alone") from error
+            if (staged / "mlflow.db").is_file():
+                _move_locations(staged / "mlflow.db", Path(manifest["home"]) / "artifacts", home.artifacts)
+            _put(staged, home.root)
+    except (OSError, sqlite3.Error) as error:
+        raise ServiceUnavailable(f"{file} cannot be restored into {home.root}: {error}; nothing was left there") from error
     return manifest
 
 
@@ -189,6 +197,21 @@ def _unpack(file: Path, staged: Path) -> dict[str, Any]:
     if wrong:
         raise ValueError(f"its content is not what was archived: {', '.join(wrong[:3])}")
     return manifest
+
+
+def _put(staged: Path, root: Path) -> None:
+    """Let the unpacked home appear. Only empty folders make room for it. Raises ConfigError where something is in them by now."""
+    try:
+        if root.exists():
+            for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):  # inner ones first
+                folder.rmdir()
+            root.rmdir()
+        staged.rename(root)
+    except OSError as error:
+        raise ConfigError(
+            f"{VARIABLE}: {root} cannot make room for what was restored: {error}; a file appeared in it meanwhile, or it is a mount "
+            "point: name a folder that is not there yet"
+        ) from error
 
 
 def _safe(archive: tarfile.TarFile, staged: Path) -> Iterator[tarfile.TarInfo]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -15,11 +16,12 @@ from typing import Any
 
 import pytest
 
+from flows import backups
 from flows.backups import restore_backup, write_backup
 from flows.claims import claim_pages
 from flows.command_line import main
 from flows.upgrading import upgrade_home
-from tasks.errors import ConfigError, Conflict
+from tasks.errors import ConfigError, Conflict, ServiceUnavailable
 from tasks.homes import Home
 from tasks.leases import hold_lease
 from tests.small import small_table
@@ -100,19 +102,53 @@ def test_a_home_that_is_not_empty_is_left_alone(store: Home, archive: Path) -> N
     assert digests(store.root) == before
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing", "cut off", "no archive"])
+@pytest.mark.parametrize("damage", ["changed", "missing", "cut off", "no archive", "flipped", "gone"])
 def test_a_damaged_archive_leaves_the_home_empty(archive: Path, tmp_path: Path, damage: str) -> None:
     content = members(archive)
     if damage == "changed":
         write_members(archive, {**content, "artifacts/a/file.txt": b"CONTENT"})
     elif damage == "missing":
         write_members(archive, {name: data for name, data in content.items() if name != "artifacts/a/file.txt"})
+    elif damage == "flipped":
+        packed = archive.read_bytes()
+        archive.write_bytes(packed[:20] + bytes([packed[20] ^ 0xFF]) * 200 + packed[220:])
+    elif damage == "gone":
+        archive.unlink()
     else:
         archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2] if damage == "cut off" else b"nothing")
     with pytest.raises(ConfigError, match="cannot be restored"):
         restore_backup(Home.named(tmp_path / "fresh"), archive)
     assert not (tmp_path / "fresh").exists()
     assert not list(tmp_path.glob(".fresh*"))
+
+
+def test_what_appears_in_the_home_meanwhile_is_not_removed(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = Home.named(tmp_path / "fresh")
+    (fresh.root / "artifacts" / "empty").mkdir(parents=True)
+    unpack = backups._unpack
+
+    def meanwhile(file: Path, staged: Path) -> Any:
+        (fresh.root / "note.txt").write_text("somebody's")
+        return unpack(file, staged)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backups, "_unpack", meanwhile)
+        with pytest.raises(ConfigError, match="a file appeared in it meanwhile"):
+            restore_backup(fresh, archive)
+    assert (fresh.root / "note.txt").read_text() == "somebody's"
+    (fresh.root / "note.txt").unlink()
+    restore_backup(fresh, archive)
+    assert (fresh.artifacts / "a" / "file.txt").read_text() == "content"
+
+
+def test_a_disk_that_refuses_is_no_damaged_archive(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Any, target: Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(backups, "_copy", full)
+    with pytest.raises(ServiceUnavailable, match="No space left on device; nothing was left there"):
+        restore_backup(Home.named(tmp_path / "fresh"), archive)
+    assert not list(tmp_path.glob("*fresh*"))
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "artifacts/../../outside", "ui.json", "artifacts/link"])

@@ -40,7 +40,7 @@ def read_uses(tracker: Tracker) -> list[Use]:
         page = tracker.client.search_model_versions(max_results=PAGE, page_token=token)
         for version in page:
             number, source = str(version.version), str(version.source)
-            addresses = (source, str(version.model_id or ""))
+            addresses: tuple[str, ...] = (source, str(version.model_id or ""))
             if source.startswith("models:/") and not source.startswith("models:/m-"):
                 addresses += (str(tracker.client.get_model_version_download_uri(version.name, number)),)
             found.append(Use(version.name, number, str(version.run_id or ""), addresses))

@@ -85,8 +85,8 @@ class Plan:
     @property
     def studies(self) -> set[str]:
         """Names of the studies that only retrains which go have searched in."""
-        kept = {_identity(retrain) for retrain, _ in self.staying}
-        return {f"{self.name}-{_identity(retrain)}" for retrain in self.going if _identity(retrain) not in {*kept, ""}}
+        kept = {retrain.tags.get(baselines.STUDY_TAG) for retrain, _ in self.staying}
+        return {name for retrain in self.going if (name := retrain.tags.get(baselines.STUDY_TAG)) and name not in kept}
 
 
 def plan_cleaning(tracker: Tracker, name: str, retention: Retention, now: datetime) -> Plan:
@@ -225,10 +225,6 @@ def _search_logged(tracker: Tracker, experiments: set[str]) -> list[Any]:
         found += page
         token = page.token or ""
     return found
-
-
-def _identity(retrain: Retrain) -> str:
-    return retrain.tags.get(IDENTITY, "")
 
 
 def _age(model: Any, now: datetime) -> timedelta:

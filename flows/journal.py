@@ -20,7 +20,7 @@ from flows.recording import SearchRecord, to_paste
 from flows.views import PLOTS, REPORT, find_views
 from tasks.artifacts import publish_link, publish_report, publish_trials
 from tasks.baselines import ANSWERED_TAG as ANSWERED_BY
-from tasks.baselines import DECIDED, METRIC_TAG
+from tasks.baselines import DECIDED, METRIC_TAG, STUDY_TAG
 from tasks.errors import DataRejected, EvertuneError
 from tasks.homes import Home
 from tasks.models.model import Fitted
@@ -171,7 +171,9 @@ class Journal:
 
     def study(self) -> tuple[str, str]:
         """The study store's address and this search's name: the same retrain goes on with its own search."""
-        return studies_url(self.home), f"{self.config.model_name}-{_hash(self.identity, self.memory.digest)}"
+        name = f"{self.config.model_name}-{_hash(self.identity, self.memory.digest)}"
+        self.run.tags({STUDY_TAG: name})
+        return studies_url(self.home), name
 
     def add_candidate(self, table: Table, rows: Rows, recipe: Recipe, evaluation: Evaluation, verdict: Verdict) -> dict[str, Any]:
         """What a version says of itself, and what the next retrain starts from; the profile of its rows goes to the run."""

@@ -88,3 +88,20 @@ def retrain_shop(store: Home, tmp_path: Path, two_workers: Processes, prover: Pr
         return run_retrain(read_config(path), as_of, force)
 
     return retrain
+
+
+@pytest.fixture
+def evertune(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run a command here; returns exit code, standard output, standard error."""
+    monkeypatch.setattr("flows.command_line._log_to_the_terminal", lambda: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+    from flows.command_line import main
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(list(arguments))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run

@@ -15,7 +15,6 @@ from mlflow import MlflowClient
 from flows import removing
 from flows.backups import restore_backup, write_backup
 from flows.cleaning import Retention, plan_cleaning
-from flows.command_line import main
 from flows.pages import start_mlflow
 from flows.servers import free_socket
 from tasks import baselines, remembering
@@ -49,21 +48,6 @@ def shop(archives: Path, home: Path, retrain_shop: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(baselines, "MOST_READ", 1)
     monkeypatch.setattr(remembering, "MOST_READ", 1)
     return made
-
-
-@pytest.fixture
-def evertune(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run a command here; returns exit code, standard output, standard error."""
-    monkeypatch.setattr("flows.command_line._log_to_the_terminal", lambda: None)
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main(list(arguments))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 def tracker_of(home: Home) -> Tracker:

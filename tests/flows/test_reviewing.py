@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from flows.command_line import main
 from flows.histories import read_history, show_history
 from tasks.homes import Home
 from tasks.leases import hold_lease
@@ -24,21 +23,6 @@ from tests.registered import Shelf, shelf
 
 __all__ = ["shelf"]
 ME = f"{getpass.getuser()}@{platform.node()}"
-
-
-@pytest.fixture
-def evertune(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run a command here; returns exit code, standard output, standard error."""
-    monkeypatch.setattr("flows.command_line._log_to_the_terminal", lambda: None)
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main(list(arguments))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

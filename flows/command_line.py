@@ -17,7 +17,7 @@ from importlib.metadata import version
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from flows import housekeeping, predicting, reviewing
+from flows.commands import housekeeping, predicting, reviewing
 from tasks.errors import ConfigError, EvertuneError
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """One retrain. Prefect's own server is started first and waited for last: it takes its time while we import and read."""
     gc.disable()  # while modules are imported it finds nothing, and takes a fifth of the time to look
-    from flows.preflight import check_services
-    from flows.servers import embedded_prefect
+    from flows.services.preflight import check_services
+    from flows.services.servers import embedded_prefect
     from tasks.homes import Home
 
     home = Home.from_environment()
@@ -108,7 +108,7 @@ def _get_ready(home: Home, config: str, overrides: dict[str, Any]) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Look at config and data, print the plan, train nothing."""
-    from flows.checking import describe_plan
+    from flows.commands.checking import describe_plan
 
     print(describe_plan(options.config, _overrides(options), options.as_of or datetime.now(UTC)))
     return 0
@@ -116,7 +116,7 @@ def check(options: argparse.Namespace) -> int:
 
 def profile(options: argparse.Namespace) -> int:
     """Propose expectations from the data, as YAML for the config."""
-    from flows.checking import propose_suite
+    from flows.commands.checking import propose_suite
 
     print(propose_suite(options.config, _overrides(options), options.as_of or datetime.now(UTC)))
     return 0
@@ -132,7 +132,7 @@ def schema(options: argparse.Namespace) -> int:
 
 def ui(options: argparse.Namespace) -> int:
     """Serve Prefect's and MLflow's pages on what was run, until Ctrl-C."""
-    from flows.pages import serve_pages
+    from flows.services.pages import serve_pages
     from tasks.homes import Home
 
     return serve_pages(Home.from_environment(), sys.stdout)

@@ -18,12 +18,12 @@ from prefect.states import Completed, Failed
 
 from configs.reading import read_config
 from configs.schema import RetrainConfig
-from flows.gauges import gauges
-from flows.journal import Journal
-from flows.judging import ask_refitted, explain, find_rival, measure_slide
-from flows.occasions import find_occasion
-from flows.preflight import check_services, studies_url
-from flows.searching import Workers, open_tuner
+from flows.retraining.judging import ask_refitted, explain, find_rival, measure_slide
+from flows.retraining.searching import Workers, open_tuner
+from flows.services.preflight import check_services, studies_url
+from flows.telling.gauges import gauges
+from flows.telling.journal import Journal
+from flows.telling.occasions import find_occasion
 from tasks.checks.sentinels import watch_split
 from tasks.comparisons.golden import require_golden
 from tasks.deciding import decide_tuning, judge_probe, last_best, nothing_new

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.servers import embedded_prefect
+from flows.services.servers import embedded_prefect
 from tasks.homes import Home
 
 ROOT = Path(__file__).parent.parent

@@ -68,18 +68,18 @@ def retrain_shop(store: Home, tmp_path: Path, two_workers: Processes, prover: Pr
     model is proven by the test run's prover.
     """
     import flows.retrain
-    import flows.searching
+    import flows.retraining.searching
     from configs.reading import read_config
     from flows.retrain import run_retrain
     from tests.small import at_day
 
-    opened = flows.searching.open_executor
+    opened = flows.retraining.searching.open_executor
 
     def lend(kind: Any, capacity: int | None, threads: int, limits: JobLimits, *others: Any) -> Executor:
         shared = kind == "processes" and capacity in (None, two_workers.capacity) and limits == JobLimits()
         return Borrowed(two_workers) if shared else opened(kind, capacity, threads, limits, *others)
 
-    monkeypatch.setattr(flows.searching, "open_executor", lend)
+    monkeypatch.setattr(flows.retraining.searching, "open_executor", lend)
     monkeypatch.setattr(flows.retrain, "Prover", lambda _: nullcontext(prover))
 
     def retrain(day: int = 120, table: pd.DataFrame | None = None, force: bool = False, **changes: Any) -> Result:

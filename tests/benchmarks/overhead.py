@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flows.servers import embedded_prefect
+from flows.services.servers import embedded_prefect
 from tasks.homes import Home
 
 ROOT = Path(__file__).parent.parent.parent

@@ -16,8 +16,8 @@ from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
-from flows.pages import Pages, open_pages
-from flows.views import (
+from flows.services.pages import Pages, open_pages
+from flows.telling.views import (
     COMPARED,
     PLOTS,
     REPORT,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows.pages import open_mlflow
+from flows.services.pages import open_mlflow
 from tasks.homes import Home
 from tasks.records import PastScore, Result
 from tasks.reports.interactive import interactive_page

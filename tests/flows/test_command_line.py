@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from flows.command_line import ask_again
-from flows.pages import open_pages
+from flows.services.pages import open_pages
 from tasks.homes import Home
 from tests.servers import gone, processes_in
 from tests.small import small_config

@@ -12,7 +12,7 @@ import yaml
 
 from configs.reading import read_config
 from configs.schema import RetrainConfig
-from flows.checking import propose_suite
+from flows.commands.checking import propose_suite
 from tasks.checks.expectations import check_expectations, run_expectations
 from tasks.checks.profiling import propose_expectations, render_expectations
 from tasks.errors import DataRejected

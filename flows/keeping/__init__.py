@@ -1,0 +1,1 @@
+"""State kept in good order: cleaned, backed up, upgraded."""

@@ -1,0 +1,1 @@
+"""The retrain's own parts: its search, whom a challenger is judged against."""

@@ -28,6 +28,7 @@ from tasks.settings import (
     ValidationSettings,
     WeightSettings,
 )
+from tasks.settings.operation import OperationSettings
 from tasks.sources import AnySource
 from tasks.spaces import Space
 
@@ -86,6 +87,8 @@ class RetrainConfig(TableSettings):
     """What a candidate must show before it may go live."""
     registry: RegistrySettings = RegistrySettings()
     """Where the model goes once it has passed."""
+    operation: OperationSettings = OperationSettings()
+    """When retrains run, what sets them off, whom they ask and tell."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Everything random starts from it."""
     threads: Annotated[int, Field(ge=1)] | None = None
@@ -117,7 +120,7 @@ class RetrainConfig(TableSettings):
     def digest(self) -> str:
         """64 bits of hash of everything that can change what is trained or decided, but for the data, which has its own."""
         where = {"tuning": {"parallel", "executor", "dask"}, "gate": {"golden", "explain"}, "registry": {"lease_seconds"}}
-        content = self.model_dump(mode="json", exclude={"threads": True, "description": True, "source": True, **where})
+        content = self.model_dump(mode="json", exclude={"threads": True, "description": True, "source": True, "operation": True, **where})
         if self.gate.golden is not None and self.gate.golden.is_file():
             content["golden"] = hashlib.sha256(self.gate.golden.read_bytes()).hexdigest()
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

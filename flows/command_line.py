@@ -80,9 +80,8 @@ def run(options: argparse.Namespace) -> int:
         if server is not None:
             server.wait()
         with redirect_stdout(sys.stderr):  # whatever a library or a user's source function prints
-            result = cast(
-                "Result", retrain(str(options.config), as_of=options.as_of, tune=options.tune, overrides=overrides, force=options.force)
-            )
+            wishes = {"promote": options.promote, "note": options.note, "dry_run": options.dry_run, "force": options.force}
+            result = cast("Result", retrain(str(options.config), as_of=options.as_of, overrides=overrides, **wishes))
     print(result.to_json() if options.json else result)
     return 0
 
@@ -152,6 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--tune", choices=("always", "never", "auto"), help="whether to tune, instead of what the config says")
         if command is run:
             added.add_argument("--json", action="store_true", help="the summary as one JSON object, alone on standard output")
+            added.add_argument("--promote", choices=("auto", "ask", "never"), default="auto", help="what may become of a good candidate")
+            added.add_argument("--note", default="", metavar="TEXT", help="why you start this; kept with the run")
+            added.add_argument("--dry-run", action="store_true", help="do everything but register")
             added.add_argument("--force", action="store_true", help="train even if neither data nor config are new")
     _add(commands, schema)
     _add(commands, ui)

@@ -5,6 +5,7 @@ A plain Prefect flow: `retrain("configs/flights.yaml")` from Python or a noteboo
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +17,18 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from configs.reading import read_config
 from configs.schema import RetrainConfig
+from flows.events.emitting import emit_verdict
+from flows.notices.sending import announce_result
+from flows.reconciling.runs import end_dead_runs
+from flows.retraining.approving import ask_person, find_answer
 from flows.retraining.judging import ask_refitted, explain, find_rival, measure_slide
 from flows.retraining.searching import Workers, open_tuner
+from flows.retraining.wishes import Family, Minutes, Note, Trials, read_wished, wished
 from flows.services.preflight import check_services, studies_url
 from flows.telling.gauges import gauges
 from flows.telling.journal import Journal
-from flows.telling.occasions import find_occasion
+from flows.telling.occasions import Occasion, find_occasion, superseded
 from tasks.checks.sentinels import watch_split
 from tasks.comparisons.golden import require_golden
 from tasks.deciding import decide_tuning, judge_probe, last_best, nothing_new
@@ -43,6 +48,7 @@ from tasks.records import Answer, Result, Rows, Split, Table
 from tasks.registration import register_model
 from tasks.registry import find_prior, repair_aliases
 from tasks.registry.proving import Prover
+from tasks.settings.operation import Promote, Tune
 from tasks.splitting import split_table
 from tasks.stage import timed
 from tasks.targets import encode
@@ -65,7 +71,13 @@ def name_run() -> str:
 def retrain(
     config: str,
     as_of: datetime | None = None,
-    tune: Literal["always", "never", "auto"] | None = None,
+    tune: Tune = "as configured",
+    trials: Trials = 0,
+    minutes: Minutes = 0,
+    families: list[Family] = [],  # noqa: B006  Prefect's form wants a list, and nobody changes it
+    promote: Promote = "auto",
+    note: Note = "",
+    dry_run: bool = False,
     overrides: dict[str, Any] | None = None,
     force: bool = False,
 ) -> Result | State[Any]:
@@ -75,21 +87,47 @@ def retrain(
         config: Path of the YAML file.
         as_of: The instant the retrain stands at (UTC without a zone); the scheduled start, else now, when left out.
         tune: Whether to tune, instead of what the config says.
-        overrides: Dotted keys and values on top of the config, such as {"tuning.trials": 20}.
+        trials: Stop after this many trials; 0 leaves it to the config.
+        minutes: Stop after this many minutes; 0 leaves it to the config.
+        families: Search these model families alone; the config's when left out.
+        promote: auto leaves it to the gate, ask lets a person decide, never registers nothing.
+        note: Why you start this; kept with the run.
+        dry_run: Do everything but register: nothing changes for anybody.
+        overrides: Dotted keys and values on top of the config, such as {"tuning.average": 4}.
         force: Train even if neither data nor config are new.
 
     Returns a Result; its verdict names the final state. Raises tasks.errors.EvertuneError, whose `summary` is the same.
     """
-    changes = {**(overrides or {}), **({} if tune is None else {"tuning.when": tune})}
+    wanted = None
     try:
-        result = run_retrain(read_config(config, changes), as_of, force)
+        wanted = read_wished(config, tune, trials, minutes, families, overrides)
+        if reason := superseded():
+            return Completed(name="Skipped", message=reason)
+        result = find_answer(wanted) or run_retrain(wanted, as_of, force, promote=promote, note=note, dry_run=dry_run)
     except EvertuneError as error:
+        if wanted is not None and error.summary:
+            announce_result(wanted, Result(**error.summary))
         return Failed(message=str(error), data=error)
+    emit_verdict(result)
+    announce_result(wanted, result)
+    if result.verdict == "ask":
+        ask_person(wanted, result)
     return Completed(name=result.verdict.title(), message=result.reason, data=result)
 
 
-def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: bool = False) -> Result:
-    """The retrain without Prefect around it: every record still goes to MLflow. It holds its model: nobody else retrains it meanwhile."""
+def run_retrain(
+    config: RetrainConfig,
+    as_of: datetime | None = None,
+    force: bool = False,
+    *,
+    promote: Promote = "auto",
+    note: str = "",
+    dry_run: bool = False,
+) -> Result:
+    """The retrain without Prefect around it: every record still goes to MLflow. It holds its model: nobody else retrains it meanwhile.
+
+    A dry run holds nothing and registers nothing.
+    """
     occasion = find_occasion()
     as_of = as_of or occasion.instant
     as_of = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
@@ -97,14 +135,17 @@ def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: boo
     check_services()
     with timed() as timing:
         tracker, name = connect(home, config.name), f"{config.name} {as_of:%Y-%m-%d}"
+        kind = "dry_run" if dry_run else "retrain"
         with (
-            hold_lease(studies_url(home), config.model_name, config.registry.lease_seconds, f"the retrain {name}") as lease,
-            open_run(tracker, name, {"evertune.as_of": as_of.isoformat()}, timing) as run,
+            _hold(config, home, name, occasion, dry_run) as lease,
+            open_run(tracker, name, {"evertune.as_of": as_of.isoformat(), "evertune.kind": kind, "evertune.note": note}, timing) as run,
             gauges(run),
         ):
-            repair_aliases(tracker, config.model_name, lease)
+            if lease is not None:
+                end_dead_runs(home, tracker, config.model_name)
+                repair_aliases(tracker, config.model_name, lease)
             prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None, config.target)
-            journal = Journal(config, as_of, home, run, prior, timing, occasion)
+            journal = Journal(config, as_of, home, run, prior, timing, occasion, promote)
             try:
                 with Workers(config, home) as workers:
                     return _stages(journal, workers, lease, force)
@@ -116,14 +157,24 @@ def run_retrain(config: RetrainConfig, as_of: datetime | None = None, force: boo
                 raise foreseen from error.__cause__ if foreseen is error else error
 
 
-def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Result:
+def _hold(config: RetrainConfig, home: Home, name: str, occasion: Occasion, dry_run: bool) -> AbstractContextManager[Lease | None]:
+    """The model's lease; a deployed retrain waits for it where the config says so."""
+    if dry_run:
+        return nullcontext()
+    wait = config.operation.wait.total_seconds() if occasion.deployed and config.operation.overlap == "wait" else 0.0
+    return hold_lease(studies_url(home), config.model_name, config.registry.lease_seconds, f"the retrain {name}", wait=wait)
+
+
+def _stages(journal: Journal, workers: Workers, lease: Lease | None, force: bool) -> Result:
+    """`lease` is None in a dry run."""
     config, as_of, champion = journal.config, journal.as_of, journal.prior.champion
     loaded = load_table(config.source, as_of)
     journal.add(source=loaded.source)
     table = validate_table(loaded, config.table, config.validation, as_of, keep=config.kept_columns)
     del loaded  # the raw frame is the largest thing in memory
     journal.add_table(table, fresh=force)
-    lease.check()  # reading takes long: whoever was stopped meanwhile must not answer for the model any more
+    if lease is not None:
+        lease.check()  # reading takes long: whoever was stopped meanwhile must not answer for the model any more
     if not force:
         if reason := nothing_new(table, config.digest(), champion):
             return journal.finish("unchanged", reason, journal.live_version)
@@ -187,9 +238,12 @@ def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Re
             final = refit_model(table, rows, features, recipe.model, fitting, recipe.weights)
             evaluation = ask_refitted(final, evaluation, table, split, config)
             verdict = judge_candidate.plain(evaluation, *beside)
+        verdict = wished(verdict, journal.promote)
         journal.add_verdict(verdict)
         version = journal.live_version
-        if verdict.answer == "keep":
+        if lease is None:
+            register_model.skip("dry_run")
+        elif verdict.answer == "keep":
             register_model.skip(verdict.reason)
         else:
             tags = journal.add_candidate(table, rows, recipe, evaluation, verdict)
@@ -198,6 +252,8 @@ def _stages(journal: Journal, workers: Workers, lease: Lease, force: bool) -> Re
                 verdict.passed, prover.prove,
             )  # fmt: skip
     journal.add(evaluation=evaluation)
+    if lease is None:
+        return journal.finish("dry_run", f"a dry run; the verdict would be {VERDICTS[verdict.answer]}: {verdict.reason}", version)
     return journal.finish(VERDICTS[verdict.answer], verdict.reason, version)
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 10.0
 """How long a transaction waits for another one, or a server, at most."""
+LOOK_SECONDS = 2.0
+"""How often one that waits for a model looks whether it is free."""
 LOCK = 7_277_381_906
 """Of the one that makes the table, on PostgreSQL: two at once trip over each other there."""
 CLOCK = {
@@ -60,15 +63,16 @@ log = logging.getLogger("evertune")
 
 
 @contextmanager
-def hold_lease(url: str, name: str, seconds: float, who: str = "a retrain", seize: bool = False) -> Iterator[Lease]:
+def hold_lease(url: str, name: str, seconds: float, who: str = "a retrain", seize: bool = False, wait: float = 0.0) -> Iterator[Lease]:
     """Hold the model `name` while the body runs; a thread renews the hold every third of `seconds`.
 
     `url` is the study database (SQLite or PostgreSQL), `who` is shown to whoever comes second, `seize` takes the model from
-    a living holder, who is fenced off. Raises Conflict when somebody else holds it, ServiceUnavailable when the database does
-    not answer. A holder whose process is dead, as far as this machine can tell, or that did not renew in time is replaced.
+    a living holder, who is fenced off. Raises Conflict when somebody else holds it and has not given it up within `wait`
+    seconds, ServiceUnavailable when the database does not answer. A holder whose process is dead, as far as this machine can
+    tell, or that did not renew in time is replaced.
     """
     database = Database(url)
-    lease = Lease(database, name, seconds, _take(database, name, seconds, who, seize))
+    lease = Lease(database, name, seconds, _take_in_time(database, name, seconds, who, seize, wait))
     done = threading.Event()
     keeper = threading.Thread(target=lease._keep, args=(done,), name=f"lease of {name}", daemon=True)
     keeper.start()
@@ -190,6 +194,22 @@ class Database:
         """SQLite would make an empty database where ours has been deleted or moved away."""
         if self._opened and self.kind == "sqlite" and not Path(str(self.address.database)).exists():
             raise ServiceUnavailable(f"the study database {self.address.database} is gone: it was deleted or moved during the run")
+
+
+def _take_in_time(database: Database, name: str, seconds: float, who: str, seize: bool, wait: float) -> int:
+    """Take the row as soon as it is free, and return its new token. Raises Conflict once `wait` seconds are over."""
+    deadline, told = time.monotonic() + wait, False
+    while True:
+        try:
+            return _take(database, name, seconds, who, seize)
+        except Conflict as error:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            if not told:
+                log.info("waiting for at most %.0f seconds: %s", wait, error)
+            told = True
+            time.sleep(min(LOOK_SECONDS, left))
 
 
 def _take(database: Database, name: str, seconds: float, who: str, seize: bool) -> int:

@@ -137,6 +137,7 @@ def _searches(tracker: Tracker, model: str, before: datetime) -> list[Any]:
     from mlflow.exceptions import MlflowException
 
     wanted = f"tags.`{MODEL_TAG}` = '{model}' and tags.`evertune.tuning` = 'ran' and attributes.status = 'FINISHED'"
+    wanted += " and tags.`evertune.kind` = 'retrain'"  # a dry run leaves nothing behind that a retrain could see
     found: list[Any] = []
     token: str | None = None
     try:

@@ -30,6 +30,7 @@ from tasks.registry import SETTINGS_FILE, Prior, verdict_tags, waits
 from tasks.remembering import MEMORY_FILE, MODEL_TAG, recall, write_memory
 from tasks.reporting import write_report
 from tasks.reports.interactive import interactive_page
+from tasks.settings.operation import Promote
 from tasks.sources.source import mask
 from tasks.splitting import sides
 from tasks.stage import Timing
@@ -46,8 +47,17 @@ class Journal:
     """Write-only for the stages; `finish` and `fail` close it with a result, a summary and a report."""
 
     def __init__(
-        self, config: RetrainConfig, as_of: datetime, home: Home, run: Run, prior: Prior, timing: Timing, occasion: Occasion
+        self,
+        config: RetrainConfig,
+        as_of: datetime,
+        home: Home,
+        run: Run,
+        prior: Prior,
+        timing: Timing,
+        occasion: Occasion,
+        promote: Promote = "auto",
     ) -> None:
+        self.promote = promote
         self.config, self.as_of, self.home, self.run, self.prior, self.timing = config, as_of, home, run, prior, timing
         self.identity = self.metric = ""
         self.memory = recall(run.tracker, config.model_name, as_of, config.tuning.memory.settings)
@@ -90,7 +100,7 @@ class Journal:
         """`fresh`: what the same retrain came to before is neither answered again nor gone on with."""
         self.add(table=table, findings=table.findings)
         prior = [found.version if found else "-" for found in (self.prior.champion, self.prior.later)]
-        self.identity = _hash(self.config.model_name, table.digest, self.config.digest(), *prior, *([self.run.id] if fresh else []))
+        self.identity = _hash(self.config.model_name, table.digest, self.config.digest(), *prior, *self._wishes(fresh))
         source = self.told["source"]
         self.run.data_set(source, table)
         self.run.tags({"evertune.identity": self.identity, "evertune.data_digest": table.digest, "evertune.source": source.location})
@@ -103,6 +113,9 @@ class Journal:
         if (rewriting := self.movements.note_table(table)) is not None:
             self.add(rewriting=rewriting)
             self.figures |= {"data/late": rewriting.late, "data/removed": rewriting.removed, "data/rewritten": rewriting.rewritten_rows}
+
+    def _wishes(self, fresh: bool) -> list[str]:
+        return [*([] if self.promote == "auto" else [self.promote]), *([self.run.id] if fresh else [])]
 
     def add_drift(self, drift: DriftReport) -> None:
         self.add(drift=drift)

@@ -17,7 +17,7 @@ from tasks.records.search import Champion, Decision, Hyperparameters, Search
 class Result:
     """The outcome of a retrain; prints as the summary a person reads, `to_json` is what `--json` writes."""
 
-    verdict: Literal["promoted", "kept", "ask", "unchanged", "data_rejected", "failed"]
+    verdict: Literal["promoted", "kept", "ask", "unchanged", "dry_run", "data_rejected", "failed"]
     reason: str
     model: str
     as_of: str

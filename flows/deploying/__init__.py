@@ -1,0 +1,1 @@
+"""Deploying: the deployments of each config, as deploy/prefect.yaml and in Prefect's server."""

@@ -29,4 +29,4 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-pytest_plugins = ["tests.engine", "tests.servers", "tests.stores"]
+pytest_plugins = ["tests.engine", "tests.operation", "tests.servers", "tests.stores"]

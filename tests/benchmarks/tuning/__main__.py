@@ -31,7 +31,7 @@ def main() -> int:
     runs = {cell: run for cell, run in read_runs(asked.results).items() if cell in cells}
     print(summary(runs, read_places(asked.results), overhead))
     if asked.publish:
-        publish(asked.results, cells, overhead, ROOT)
+        publish(asked.results, overhead, ROOT)
     return 1 if failed else 0
 
 
@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--results", type=Path, default=RESULTS_FOLDER / RESULTS_FILE, help="JSON Lines; what is in there is not measured again"
     )
-    parser.add_argument("--publish", action="store_true", help="copy the results here and renew table and plot in the README")
+    parser.add_argument("--publish", action="store_true", help="copy all results here, and renew table and plot in the README")
     asked = parser.parse_args()
     asked.months = sorted(asked.months)
     return asked

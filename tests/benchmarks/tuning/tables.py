@@ -32,9 +32,15 @@ def summary(runs: Runs, places: Sequence[dict[str, str]], overhead: dict[str, An
         return "Nothing has been measured yet."
     parts = [_places(runs, months, places)]
     for budget in budgets:
-        parts += [f"**{budget:g} seconds**", _main_table(runs, budget, months), _differences(runs, budget, months)]
+        parts += [f"**{budget:g} seconds, {_seeds(runs, budget)}**", _main_table(runs, budget, months), _differences(runs, budget, months)]
     parts += [LEGEND, _by_month(runs, budgets, months), check_goals(runs, budgets, months, overhead)]
     return "\n\n".join(filter(None, parts))
+
+
+def _seeds(runs: Runs, budget: float) -> str:
+    """`seeds 0, 1`"""
+    found = sorted({cell.seed for cell in runs if cell.budget == budget})
+    return f"{'seed' if len(found) == 1 else 'seeds'} {', '.join(map(str, found))}"
 
 
 def reported_months(runs: Runs) -> list[str]:
@@ -51,10 +57,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _places(runs: Runs, months: list[str], places: Sequence[dict[str, str]]) -> str:
     """Where, when and with what; each commit, should there be several."""
     told = [", ".join(dict.fromkeys(place[key] for place in places)) for key in ("machine", "date", "python", "versions", "commit")]
-    seeds = sorted({cell.seed for cell in runs})
     machine, date, python, versions, commit = told
-    asked = f"Retrains of {', '.join(months)}, seeds {', '.join(map(str, seeds))}"
-    return f"{asked}. Measured {date} on {machine}; Python {python}, {versions}; commit {commit}."
+    return f"Retrains of {', '.join(months)}. Measured {date} on {machine}; Python {python}, {versions}; commit {commit}."
 
 
 def _main_table(runs: Runs, budget: float, months: list[str]) -> str:

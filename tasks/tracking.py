@@ -163,6 +163,7 @@ def connect(home: Home, experiment: str) -> Tracker:
 def open_run(tracker: Tracker, name: str, tags: Mapping[str, Any], timing: Timing) -> Iterator[Run]:
     """A parent run around the body; however the body ends, the run ends with the status that says so."""
     owner = {"evertune.host": platform.node(), "evertune.pid": os.getpid(), "evertune.process_started": _process_started()}
+    owner |= {"evertune.machine": this_machine()}
     owner |= {"mlflow.source.name": "evertune", "mlflow.source.type": "LOCAL", "mlflow.user": os.environ.get("USER") or str(os.getuid())}
     created = tracker.client.create_run(
         tracker.experiment, run_name=name, tags={key: str(value) for key, value in {**owner, "evertune.kind": "retrain", **tags}.items()}
@@ -222,6 +223,12 @@ def _metrics(values: Mapping[str, float], step: int) -> list[Any]:
 
     now = int(time.time() * 1000)
     return [Metric(name, float(value), now, step) for name, value in values.items() if math.isfinite(value)]
+
+
+def this_machine() -> str:
+    """This machine, since this boot and in this container only: a pid means nothing elsewhere."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
 
 
 def _process_started() -> str:

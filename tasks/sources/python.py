@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -51,6 +52,8 @@ class Python(Source):
         except EvertuneError:
             raise
         except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM:
+                raise  # the function did not ask for it: this is how the command ends on a signal
             raise DataRejected(f"source.function: {self.function} raised {_told(error)}") from error
         if not isinstance(frame, pd.DataFrame):
             raise DataRejected(f"source.function: {self.function} must return a pandas DataFrame, got {type(frame).__name__}")

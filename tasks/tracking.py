@@ -2,6 +2,8 @@
 
 A run always ends: FINISHED when the body ends, FAILED on an error (with tags failure.stage and failure.message),
 KILLED on a signal. Host, pid and start time are tags, so that a run whose process died can be told from a live one.
+While the store is away each call waits for it (tasks.patience); a run that it is away from at the very end stays RUNNING,
+which the model's next retrain puts right.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tasks.errors import ConfigError, EvertuneError, ServiceUnavailable
 from tasks.homes import Home, first_access
+from tasks.patience import PatientClient, is_passing, outage_of, say_why
 from tasks.records import Scores, SourceRecord, Table
 from tasks.sources.source import mask
 from tasks.stage import Timing
@@ -47,6 +50,11 @@ class Tracker:
     experiment: str
     uri: str
 
+    @property
+    def at_once(self) -> Tracker:
+        """The same, which waits for nothing: for what has time until later, and for what has none."""
+        return replace(self, client=PatientClient.impatient(self.client))
+
 
 @dataclass(frozen=True)
 class Run:
@@ -58,6 +66,11 @@ class Run:
     @property
     def client(self) -> MlflowClient:
         return self.tracker.client
+
+    @property
+    def at_once(self) -> Run:
+        """The same run, written to without waiting: raises ServiceUnavailable as soon as the store does not answer."""
+        return Run(self.tracker.at_once, self.id)
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
@@ -72,7 +85,8 @@ class Run:
     def tags(self, values: Mapping[str, Any]) -> None:
         from mlflow.entities import RunTag
 
-        self.client.log_batch(self.id, tags=[RunTag(name, str(value)[:LONGEST_TAG]) for name, value in values.items()])
+        if values:
+            self.client.log_batch(self.id, tags=[RunTag(name, str(value)[:LONGEST_TAG]) for name, value in values.items()])
 
     def text(self, content: str, path: str) -> None:
         self.client.log_text(self.id, content, path)
@@ -97,11 +111,16 @@ class Run:
         )
         self.client.log_inputs(self.id, [DatasetInput(described, [InputTag("mlflow.data.context", "training")])])
 
-    def batch(self, metrics: Sequence[tuple[str, float, int]], parameters: Mapping[str, Any] | None = None) -> None:
-        """Metrics as (name, value, step) and parameters in one request; in several where there are more than MLflow takes at once."""
+    def batch(
+        self, metrics: Sequence[tuple[str, float, int]], parameters: Mapping[str, Any] | None = None, at: float | None = None
+    ) -> None:
+        """Metrics as (name, value, step) and parameters in one request; in several where there are more than MLflow takes at once.
+
+        `at` in seconds since 1970; now when left out. The same metrics written again with the same `at` are there once.
+        """
         from mlflow.entities import Param
 
-        entries = [entry for name, value, step in metrics for entry in _metrics({name: value}, step)]
+        entries = [entry for name, value, step in metrics for entry in _metrics({name: value}, step, at)]
         given = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in (parameters or {}).items()]
         for start in range(0, max(len(entries), 1), METRICS_BATCH):
             self.client.log_batch(self.id, entries[start : start + METRICS_BATCH], given[:BATCH] if start == 0 else ())
@@ -116,7 +135,10 @@ class Run:
         self.tags({TABLES_TAG: json.dumps([*shown, {"path": path, "type": "table"}])})
 
     def child(self, name: str, tags: Mapping[str, Any], started: float) -> Run:
-        """A run within this one, `started` in seconds since 1970; whoever asked for it ends it."""
+        """A run within this one, `started` in seconds since 1970; whoever asked for it ends it.
+
+        Asked for again with the same arguments after an answer was lost, it is the same run.
+        """
         given = {"mlflow.parentRunId": self.id, "mlflow.source.name": "evertune", **tags}
         created = self.client.create_run(
             self.tracker.experiment,
@@ -145,18 +167,31 @@ def connect(home: Home, experiment: str) -> Tracker:
     try:
         with first_access(home):
             mlflow.set_tracking_uri(uri)
-            client = mlflow.MlflowClient(uri)
+            client = mlflow.MlflowClient(uri)  # at the start nothing is waited for: nothing is lost yet
+            patient = cast("MlflowClient", PatientClient(client, outage_of(uri)))
             found = client.get_experiment_by_name(experiment)
             if found is None:
                 place = None if artifacts is None else (artifacts / experiment).absolute().as_uri()
-                return Tracker(client, client.create_experiment(experiment, artifact_location=place), uri)
+                return Tracker(patient, _create_experiment(client, experiment, place), uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise ServiceUnavailable(f"MLflow at {mask(uri)} cannot be used: {mask(str(error)).splitlines()[0]}") from error
+        raise ServiceUnavailable(f"MLflow at {mask(uri)} cannot be used: {say_why(error)}") from error
     if found.lifecycle_stage != "active":
         raise ConfigError(
             f"MLflow's experiment {experiment!r} was deleted; restore it (mlflow experiments restore -x {found.experiment_id})"
         )
-    return Tracker(client, found.experiment_id, uri)
+    return Tracker(patient, found.experiment_id, uri)
+
+
+def _create_experiment(client: MlflowClient, name: str, place: str | None) -> str:
+    """Its id; that of another process's which was a moment quicker."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.create_experiment(name, artifact_location=place))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(client.get_experiment_by_name(name).experiment_id)
 
 
 @contextmanager
@@ -166,7 +201,10 @@ def open_run(tracker: Tracker, name: str, tags: Mapping[str, Any], timing: Timin
     owner |= {"evertune.machine": this_machine()}
     owner |= {"mlflow.source.name": "evertune", "mlflow.source.type": "LOCAL", "mlflow.user": os.environ.get("USER") or str(os.getuid())}
     created = tracker.client.create_run(
-        tracker.experiment, run_name=name, tags={key: str(value) for key, value in {**owner, "evertune.kind": "retrain", **tags}.items()}
+        tracker.experiment,
+        start_time=int(1000 * time.time()),
+        run_name=name,
+        tags={key: str(value) for key, value in {**owner, "evertune.kind": "retrain", **tags}.items()},
     )
     run = Run(tracker, created.info.run_id)
     try:
@@ -174,34 +212,36 @@ def open_run(tracker: Tracker, name: str, tags: Mapping[str, Any], timing: Timin
     except BaseException as error:  # signals and Prefect's cancellation too
         verdict = error.verdict if isinstance(error, EvertuneError) else "failed"
         what = mask(str(error)) if isinstance(error, Exception) else type(error).__name__
-        _close(run, "FAILED" if isinstance(error, Exception) else "KILLED", verdict, timing.failed or "flow", what)
+        tags = {"evertune.verdict": verdict, "failure.stage": timing.failed or "flow", "failure.message": what}
+        if isinstance(error, Exception):
+            _close(run, "FAILED", tags)
+        else:
+            _close(run.at_once, "KILLED", tags)  # whoever sent a signal does not wait for a server
         raise
-    tracker.client.set_terminated(run.id, "FINISHED")
+    _close(run, "FINISHED")
 
 
-def _close(run: Run, status: str, verdict: str, stage: str, message: str) -> None:
-    """Say how it ended; when MLflow does not take it, the error that ended the run is still the one to be raised."""
+def _close(run: Run, status: str, tags: Mapping[str, Any] | None = None) -> None:
+    """Say how it ended; when MLflow does not take it, what the body came to, or raised, still stands."""
     try:
-        run.tags({"evertune.verdict": verdict, "failure.stage": stage, "failure.message": message})
+        run.tags(tags or {})
     except Exception as error:
         log.error("MLflow run %s: its failure could not be noted: %s", run.id, error)
     try:
         run.client.set_terminated(run.id, status)
     except Exception as error:
-        log.error("MLflow run %s could not be ended as %s: %s", run.id, status, error)
+        log.error("MLflow run %s could not be ended as %s (%s); it is said to run until the next retrain ends it", run.id, status, error)
 
 
 def service_fault(error: Exception) -> ServiceUnavailable | None:
     """The error as one of a service or the disk, if that is what it is; None for a bug."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
-    passing = isinstance(error, MlflowException) and error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
     study = type(error).__name__ == "StorageInternalError"  # Optuna's, which need not have been imported
     disk = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
-    if not (passing or study or disk or isinstance(error, OperationalError | InterfaceError | ConnectionError)):
+    if isinstance(error, ServiceUnavailable):
+        return error
+    if not (study or disk or is_passing(error)):
         return None
-    return ServiceUnavailable(f"a store failed in mid-run: {mask(str(error)).splitlines()[0]}; run again once it is back")
+    return ServiceUnavailable(f"a store failed in mid-run: {say_why(error)}; run again once it is back")
 
 
 def signature(inputs: pd.DataFrame, outputs: pd.DataFrame | None = None) -> ModelSignature:
@@ -218,11 +258,11 @@ def prefixed(prefix: str, scores: Scores) -> Scores:
     return {f"{prefix}/{name}": value for name, value in scores.items()}
 
 
-def _metrics(values: Mapping[str, float], step: int) -> list[Any]:
+def _metrics(values: Mapping[str, float], step: int, at: float | None = None) -> list[Any]:
     from mlflow.entities import Metric
 
-    now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, step) for name, value in values.items() if math.isfinite(value)]
+    moment = int(1000 * (time.time() if at is None else at))
+    return [Metric(name, float(value), moment, step) for name, value in values.items() if math.isfinite(value)]
 
 
 def this_machine() -> str:

@@ -30,7 +30,18 @@ def gauges(run: Run) -> Iterator[None]:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
     from mlflow.utils.autologging_utils import BatchMetricsLogger
 
-    class AtTheEnd(BatchMetricsLogger):  # type: ignore[misc]  # MLflow has no types
+    class Gauges(SystemMetricsMonitor):  # type: ignore[misc]  # MLflow has no types
+        """MLflow's stops for good when the server, which it asks every time whether the run goes on, does not answer once."""
+
+        def monitor(self) -> None:
+            while not self._shutdown_event.is_set():
+                for _ in range(self.samples_before_logging):
+                    self.collect_metrics()
+                    if self._shutdown_event.wait(self.sampling_interval):
+                        return
+                self.publish_metrics(self.aggregate_metrics())
+
+    class AtTheEnd(BatchMetricsLogger):  # type: ignore[misc]
         """Keeps what it is given until it is flushed."""
 
         def _should_flush(self) -> bool:
@@ -39,12 +50,16 @@ def gauges(run: Run) -> Iterator[None]:
     logger = logging.getLogger(TALKATIVE)
     level = logger.level
     logger.setLevel(logging.WARNING)  # at INFO it tells when it starts and stops, and that there is no GPU
-    monitor = SystemMetricsMonitor(run.id, sampling_interval=SECONDS, tracking_uri=run.tracker.uri)
+    monitor = Gauges(run.id, sampling_interval=SECONDS, tracking_uri=run.tracker.uri)
     monitor.monitors = [one for one in monitor.monitors if not isinstance(one, DiskMonitor | NetworkMonitor)]
     monitor.mlflow_logger = AtTheEnd(run.id, tracking_uri=run.tracker.uri)
+    monitor.mlflow_logger.client = run.client  # which waits for a server that is away
     monitor.start()
     try:
         yield
+    except BaseException:
+        monitor.mlflow_logger.client = run.at_once.client  # a run that failed, or was killed, does not wait for these
+        raise
     finally:
         monitor.finish()
         logger.setLevel(level)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import threading
 import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from tasks.errors import ServiceUnavailable
 from tasks.models.recipes import USE, Recipe
 from tasks.records import Search, Trial
 from tasks.reports.iterations import best_so_far, marks, span, to_csv, trial_rows
@@ -17,51 +19,80 @@ TABLE = "trials"
 CURVE = "search/best_so_far"
 CURVE_POINTS = 20
 """Points of a fold's learning curve: 60 would take half as long again to write. The report's plot has them all."""
+LONG_SECONDS, AGAIN_SECONDS = 2.0, 3.0
+"""Writing that takes longer than the first is slow; a store that is slow or away is asked again after the second, at the earliest."""
 STATUS = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+log = logging.getLogger("evertune")
 
 
 class SearchRecord:
-    """The children of one search and, at its end, what is told of all of them.
+    """The children of one search and, at its end, what is told of all of them. Threads may share one.
 
-    Each function waits for MLflow and raises its errors: call `add` beside the search's loop, not in it. Threads may share one.
+    While the search runs nothing of it waits for MLflow: what cannot be written is kept, and written with a later trial, or
+    at the end, where MLflow is waited for.
     """
 
     def __init__(self, run: Run, metric: str, began: float | None = None) -> None:
         """`began`: when the search began, in seconds since 1970; reckoned from the end of the first trial when left out."""
         self.run, self.metric, self._began = run, metric, began
-        self._children: dict[int, Run] = {}
+        self._children: dict[int, str] = {}
         self._written: set[int] = set()
+        self._kept: dict[int, Trial] = {}
+        self._next_try = 0.0
         self._curve: list[tuple[str, float, int]] = []
         self._lock = threading.Lock()
 
     def add(self, trial: Trial) -> None:
-        """One child run: 15 to 30 ms. One that is there is not written again; one that could not be finished is gone on with."""
-        with self._lock:
-            if trial.number not in self._written:
-                self._write(trial)
-                self._written.add(trial.number)
+        """One child run: 15 to 30 ms. One that is there is not written again; one that could not be finished is gone on with.
 
-    def _write(self, trial: Trial) -> None:
+        Returns soon: of a server that is away, or slow, no more than a tenth of the time is spent on asking it.
+        """
+        with self._lock:
+            if trial.number in self._written:
+                return
+            self._kept[trial.number] = trial
+            asked = time.monotonic()
+            if asked < self._next_try:
+                return
+            try:
+                while self._kept and time.monotonic() - asked < LONG_SECONDS:
+                    self._write(next(iter(self._kept.values())), self.run.at_once)
+                away = ""
+            except ServiceUnavailable as error:
+                away = str(error)
+            took = time.monotonic() - asked
+            if away or took >= LONG_SECONDS:
+                self._next_try = asked + took + max(AGAIN_SECONDS, 10 * took)
+                log.warning("%s trials are kept and written later: %s", len(self._kept), away or f"MLflow took {took:.0f} s for the last")
+
+    def _write(self, trial: Trial, run: Run) -> None:
         started, ended = span(trial)
         if self._began is None:
             self._began = time.time() - ended
         if trial.number not in self._children:
-            self._children[trial.number] = self.run.child(f"trial {trial.number:03d}", _tags(trial), self._began + started)
-        child = self._children[trial.number]
-        child.batch([*_metrics(trial, self.metric), *_curves(trial)], {**trial.hyperparameters, **trial.choices})
+            self._children[trial.number] = run.child(f"trial {trial.number:03d}", _tags(trial), self._began + started).id
+        child = Run(run.tracker, self._children[trial.number])
+        points = [*_metrics(trial, self.metric), *_curves(trial)]
+        child.batch(points, {**trial.hyperparameters, **trial.choices}, at=self._began + ended)
         child.end(STATUS[trial.state], self._began + ended)
+        self._written.add(trial.number)
+        self._kept.pop(trial.number, None)
 
     def close(self, search: Search) -> None:
         """Mark the best trial and the chosen one, and write the table to the parent; the curve waits for `write_curve`.
 
-        Trials that have no child yet get one: those of an earlier process, and one that was chosen although time cut it short.
+        Trials that have no child yet get one: those of an earlier process, those that MLflow was away for, and one that was
+        chosen although time cut it short. Raises ServiceUnavailable.
         """
-        for trial in (*search.trials, *filter(None, (search.chosen,))):
-            self.add(trial)
+        missing = {trial.number: trial for trial in (*search.trials, *filter(None, (search.chosen,))) if trial.number not in self._written}
+        for place, trial in enumerate(missing.values()):
+            if place and place % 50 == 0:
+                log.info("writing trials to MLflow: %d of %d", place, len(missing))
+            self._write(self._kept.get(trial.number, trial), self.run)
         for trial in {trial.number: trial for trial in (search.best, search.chosen) if trial is not None}.values():
             words = marks(search, trial)
             tags = {f"evertune.{word}": "yes" for word in words.split(", ")}
-            self._children[trial.number].tags({**tags, "mlflow.runName": f"trial {trial.number:03d} ({words})"})
+            Run(self.run.tracker, self._children[trial.number]).tags({**tags, "mlflow.runName": f"trial {trial.number:03d} ({words})"})
         self._curve = [(CURVE, value, number) for number, value in best_so_far(search)]
         if rows := trial_rows(search):
             self.run.table(rows, f"{TABLE}.json")

@@ -91,8 +91,7 @@ def _end(client: SyncPrefectClient, run: FlowRun, before: datetime, name: str, m
 
 def _too_silent(client: SyncPrefectClient, run: FlowRun) -> str:
     """Since when nothing was heard of it, where that is too long; empty for one that may live."""
-    assert run.state is not None
-    now, since = datetime.now(UTC), run.state.timestamp
+    now, since = datetime.now(UTC), _began(run)
     if run.state_type == StateType.PENDING:
         return f"no worker has begun it since {since:%Y-%m-%d %H:%M} UTC" if now - since > SAFE_AGE else ""
     beats = _heartbeats(client, run.id, since)
@@ -100,6 +99,12 @@ def _too_silent(client: SyncPrefectClient, run: FlowRun) -> str:
         return f"it runs since {since:%Y-%m-%d %H:%M} UTC and never sent a heartbeat" if now - since > SAFE_AGE else ""
     gap = min(max(beats[0] - beats[1], SHORTEST), LONGEST) if len(beats) > 1 else LONGEST
     return f"its last heartbeat was at {beats[0]:%Y-%m-%d %H:%M:%S} UTC" if now - beats[0] > MISSED * gap else ""
+
+
+def _began(run: FlowRun) -> datetime:
+    """When it entered the state that it is in."""
+    assert run.state is not None, "a run that is found by its state has one"
+    return run.state.timestamp
 
 
 def _heartbeats(client: SyncPrefectClient, flow_run_id: UUID, since: datetime) -> list[datetime]:

@@ -135,10 +135,11 @@ def run_retrain(
     check_services()
     with timed() as timing:
         tracker, name = connect(home, config.name), f"{config.name} {as_of:%Y-%m-%d}"
-        kind = "dry_run" if dry_run else "retrain"
+        tags = {"evertune.as_of": as_of.isoformat(), "evertune.kind": "dry_run" if dry_run else "retrain"}
+        tags |= {"evertune.note": note} if note else {}
         with (
             _hold(config, home, name, occasion, dry_run) as lease,
-            open_run(tracker, name, {"evertune.as_of": as_of.isoformat(), "evertune.kind": kind, "evertune.note": note}, timing) as run,
+            open_run(tracker, name, tags, timing) as run,
             gauges(run),
         ):
             if lease is not None:

@@ -127,7 +127,8 @@ def repair_aliases(tracker: Tracker, name: str, lease: Lease | None) -> None:
             tracker.client.set_registered_model_alias(name, ALIAS, recorded)
         else:
             move = Move(**intent) if intent else Move("somebody in MLflow", "", "moved by hand")
-            log.info("%s: v%s is the champion (%s by %s); it was v%s", name, live.version, move.act, move.by, recorded or "-")
+            before = f"; it was v{recorded}" if recorded else ""
+            log.info("%s: v%s is the champion (%s by %s)%s", name, live.version, move.act, move.by, before)
             _record(tracker, live, last, move)
         entry = read_entry(tracker, name)
     for version in entry.versions:

@@ -91,6 +91,8 @@ def mlflow_pictures(pages: Pages, page: Page, folder: Path) -> Iterator[Path]:
     yield picture(page, folder / "mlflow-run.png")
     for artifact, file in ((REPORT, "mlflow-artifacts.png"), (PLOTS, "mlflow-plots.png")):
         page.goto(server + artifact_page(experiment, identity, artifact))
+        page.reload()  # from one artifact to another only the address changes
+        page.get_by_text("Path:").evaluate("line => line.style.visibility = 'hidden'")  # a folder of this machine
         page.frame_locator("iframe").get_by_role("heading").first.wait_for()
         yield picture(page, folder / file)
     page.goto(server + retrains_page(experiment, views[0].removeprefix(TAG) if views else ""))

@@ -114,10 +114,10 @@ def _score(known: Decay, champion: Champion, table: Table, rows: Rows, promotion
     margin = share * abs(promotion.score)
     difference = metric.loss(now) - metric.loss(promotion.score)
     found = replace(known, now=now, difference=difference, margin=margin, confidence=gate.confidence)
-    error, effective = _standard_error(truth, prediction, metric, days, query)
-    if math.isnan(error):
+    deviation, effective = _standard_error(truth, prediction, metric, days, query)
+    if math.isnan(deviation):
         return replace(found, note=f"{say_count(known.days, 'day')} say too little of how much the score varies; it takes {FEWEST}")
-    both = error * math.sqrt(1 + effective / (promotion.days or effective))
+    both = deviation * math.sqrt(1 + effective / (promotion.days or effective))
     return replace(found, low=difference - student(effective - 1, gate.confidence) * both)
 
 

@@ -45,7 +45,7 @@ def tell_look(champion: Champion, drift: DriftReport, decay: Decay, age: str, ml
     verdict = "has decayed" if decay.decayed else "sees other data than it was trained on" if drift.drifted else "is as it was"
     parts = [
         f"## {escape_markdown(champion.name)} v{escape_markdown(champion.version)} {verdict}",
-        f"**Score.** {_sentence(say_decay(decay))}{_limit(decay)}",
+        f"**Score.** {end_sentence(escape_markdown(say_decay(decay)))}{_limit(decay)}",
         f"**Data.** {_sentence(_say_drift(drift))}",
         f"**Age.** {_sentence(age)}",
         _table(drift),

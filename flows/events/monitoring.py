@@ -28,6 +28,7 @@ from tasks.homes import Home
 from tasks.loading import load_table
 from tasks.records import Champion, DriftReport
 from tasks.registry import find_prior, read_entry
+from tasks.registry.versions import require_version
 from tasks.settings.operation import DecayEvent
 from tasks.stage import Timing, timed
 from tasks.tracking import Run, Tracker, connect, open_run, service_fault
@@ -86,7 +87,7 @@ def _look(config: RetrainConfig, now: datetime, home: Home, tracker: Tracker, ti
     drift = measure_drift(table, champion, read_profile(tracker, champion), config.validation.drift)
     share = (config.operation.events.decay or DecayEvent()).margin
     decay = measure_decay(champion, table, read_promotion(tracker.client.get_run(champion.run_id)), share, config.gate)
-    made = datetime.fromtimestamp(read_entry(tracker, config.model_name).find(champion.version).creation_timestamp / 1000, UTC)
+    made = _made(tracker, champion)
     alarms = tuple(_alarms(config, champion, drift, decay, now, made))
     occasion = find_occasion()
     with _monitor_run(tracker, config, champion, now, timing) as run:
@@ -110,6 +111,12 @@ def _look(config: RetrainConfig, now: datetime, home: Home, tracker: Tracker, ti
             "As before", f"v{champion.version}: {say_decay(decay)}; {say_drift(drift) if drift.columns else drift.note}", (), fields
         )
     return Look(", ".join(alarm.occurrence for alarm in alarms).capitalize(), told, alarms, fields)
+
+
+def _made(tracker: Tracker, champion: Champion) -> datetime:
+    """When the version was registered. Raises Conflict where it has gone meanwhile."""
+    found = require_version(read_entry(tracker, champion.name), champion.version)
+    return datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
 
 
 def _alarms(config: RetrainConfig, champion: Champion, drift: DriftReport, decay: Decay, now: datetime, made: datetime) -> Iterator[Alarm]:

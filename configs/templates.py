@@ -80,10 +80,11 @@ def template_faults(template: str) -> Iterator[str]:
         line = f"line {error.lineno}: " if isinstance(error, TemplateSyntaxError) else ""
         yield f"does not parse: {line}{clean(error, 200)}"
         return
-    found = list(dict.fromkeys((*_forbidden(tree), *_unknown(tree))))
-    yield from found
-    if not found:
-        yield from _faults_of_trial(template)
+    for faults in (_forbidden(tree), _unknown(tree), _faults_of_trial(template)):
+        found = list(dict.fromkeys(faults))
+        yield from found
+        if found:
+            return  # to look further is to have Jinja reckon constants, and so to run what was just refused
 
 
 def render(template: str, fields: Mapping[str, Any], escape: Callable[[str], str] = str) -> str:

@@ -116,7 +116,7 @@ class PatientClient:
         found = getattr(self._client, name)
         return functools.partial(self._call, name, found) if callable(found) and not name.startswith("_") else found
 
-    def _call(self, name: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         finder = FINDERS.get(name)
         made = functools.partial(finder, self._client, *args, **kwargs) if finder else None
         return self._outage.ask(functools.partial(method, *args, **kwargs), self._patient, made, f"{name} {args} {sorted(kwargs.items())}")

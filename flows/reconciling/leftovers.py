@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 
@@ -9,10 +10,16 @@ from flows.reconciling.owners import SAFE_AGE
 from tasks.executors.scratch import Scratch
 from tasks.homes import Home
 
+log = logging.getLogger("evertune")
+
 
 def remove_leftovers(home: Home) -> list[str]:
-    """Remove them; a line where there were any. Raises OSError for a disk that refuses."""
-    return [*_clear_scratch(home), *_clear_restores(home)]
+    """Remove them; a line where there were any. What the disk refuses is said in the log, and left to the next time."""
+    try:
+        return [*_clear_scratch(home), *_clear_restores(home)]
+    except OSError as error:
+        log.warning("what dead processes left in %s cannot be removed: %s", home.root, error)
+        return []
 
 
 def _clear_scratch(home: Home) -> list[str]:

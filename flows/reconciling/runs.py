@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flows.reconciling.flow_runs import end_flow_run
+from flows.reconciling.leftovers import remove_leftovers
 from flows.reconciling.owners import began, is_dead, owner_of
 from tasks.baselines import METRIC_TAG, VERDICT_TAG
 from tasks.homes import Home
@@ -37,7 +38,10 @@ def end_dead_runs(home: Home, tracker: Tracker, model: str) -> list[str]:
     """
     running = find_running(tracker)
     own = [run for run in parents(running) if belongs_to(run, model, tracker.experiment)]
-    return end_runs(tracker, [run for run in own if is_dead(home, tracker, run)], running, read_entry(tracker, model) if own else None)
+    dead = [run for run in own if is_dead(home, tracker, run)]
+    if not dead:
+        return []
+    return [*end_runs(tracker, dead, running, read_entry(tracker, model)), *remove_leftovers(home)]
 
 
 def find_running(tracker: Tracker) -> list[Any]:

@@ -25,7 +25,7 @@ def sweep(home: Home, tracker: Tracker) -> list[str]:
     """End all dead runs of MLflow, then the silent ones of Prefect, then remove what dead processes left on the disk.
 
     A line for everything that was mended. Cheap where nothing is wrong: one search of MLflow, one of Prefect.
-    Raises ServiceUnavailable, httpx.HTTPError, OSError.
+    Raises ServiceUnavailable, httpx.HTTPError.
     """
     running = find_running(tracker)
     dead = [run for run in parents(running) if is_dead(home, tracker, run)]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from flows.services.children import Child, healthy
 from flows.services.claims import current_claim
+from flows.services.environment import past_proxies, without_prefect
 from tasks.homes import VARIABLE, Home
 
 LOOPBACK = "127.0.0.1"
@@ -30,7 +31,7 @@ def embedded_prefect(home: Home) -> Iterator[PrefectServer]:
     """Start Prefect's server on a free port and point this process at it; both end with the block.
 
     Enter it before Prefect is imported, and call `wait()` on what it yields before a flow is started. Where an
-    `evertune ui` of this home is running, its server is used.
+    `evertune up` of this home is running, its server is used.
     """
     with ExitStack() as stack:
         server = server_of_pages(home)
@@ -66,7 +67,7 @@ class PrefectServer:
 
 
 def server_of_pages(home: Home) -> PrefectServer | None:
-    """The server of an `evertune ui` of this home, if one answers."""
+    """The server of an `evertune up` of this home, if one answers."""
     claim = current_claim(home)
     server = PrefectServer(claim.prefect, None) if claim and claim.prefect else None
     return server if server and healthy(f"{server.api_url}/health") else None
@@ -99,7 +100,7 @@ def free_socket(port: int = 0) -> socket.socket:
 def server_settings(home: Home, port: int) -> dict[str, str]:
     """The server's environment: ours without any PREFECT_ variable, which are about the user's own server."""
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
+        **without_prefect(os.environ),
         VARIABLE: str(home.root),
         "DO_NOT_TRACK": "1",
         "PREFECT_HOME": str(home.prefect),
@@ -127,10 +128,9 @@ def pages_settings(home: Home) -> dict[str, str]:
 @contextmanager
 def client_of(home: Home, api_url: str, pageless: bool = False) -> Iterator[None]:
     """Point Prefect's client in this process, and in those it starts, at a server of this home."""
-    loopback = ",".join(filter(None, [os.environ.get("NO_PROXY"), LOOPBACK]))
     settings = {"PREFECT_API_URL": api_url, "PREFECT_HOME": str(home.prefect), PAGELESS: api_url if pageless else ""}
     with ExitStack() as stack:
-        stack.enter_context(environment({**settings, "NO_PROXY": loopback, "no_proxy": loopback}))
+        stack.enter_context(environment({**settings, **past_proxies(LOOPBACK)}))
         if "prefect" in sys.modules:  # it has read its settings already
             from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 

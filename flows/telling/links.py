@@ -1,6 +1,6 @@
 """Addresses of a retrain's pages, in Prefect and in MLflow.
 
-Without servers of the user's own, the pages are those of `evertune ui`: where it shows this home now, else where it will be.
+Without servers of the user's own, the pages are those of `evertune up`: where it shows this home now, else where it will be.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks.tracking import Run
 
 @dataclass(frozen=True)
 class Links:
-    """`prefect` is None outside a flow; `embedded` says that `evertune ui` has to be running for an address to answer."""
+    """`prefect` is None outside a flow; `embedded` says that `evertune up` has to be running for an address to answer."""
 
     mlflow: str
     prefect: str | None
@@ -31,7 +31,7 @@ class Links:
         if views is not None:
             pages = {"retrains": views.retrains, "compare": views.compare, "trials": views.trials}
             found |= {name: self.behind(page) for name, page in pages.items() if page}
-        return found | ({"pages": "evertune ui  (serves the addresses above)"} if self.embedded else {})
+        return found | ({"pages": "evertune up  (serves the addresses above)"} if self.embedded else {})
 
     def behind(self, fragment: str) -> str:
         """The whole address of a page of MLflow's."""

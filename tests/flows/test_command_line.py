@@ -68,7 +68,7 @@ def long_run(config: Path, home_in_use: Home) -> Iterator[subprocess.Popen[str]]
 def test_help_is_there_at_once_and_names_every_command() -> None:
     code = "import sys; from flows.command_line import main\ntry: main(['--help'])\nexcept SystemExit: print(sorted(set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert all(command in shown for command in ("run", "check", "profile", "schema", "ui"))
+    assert all(command in shown for command in ("run", "check", "profile", "schema", "up", "status"))
     assert not [heavy for heavy in ("pandas", "prefect", "mlflow", "sklearn", "pydantic", "sqlalchemy") if f"'{heavy}'" in shown]
 
 

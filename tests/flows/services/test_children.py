@@ -12,11 +12,33 @@ from pathlib import Path
 import pytest
 
 from flows.services.children import LOG_BYTES, Child
+from flows.services.guard import family
 from tasks.errors import ServiceUnavailable
 from tests.servers import Program, gone, processes_in, read_until
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 FAMILY = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}])"
+RUN = """
+import signal, sys, time
+def end(*_):
+    time.sleep(0.3)
+    print('the run has ended in order', flush=True)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, end)
+print('up', flush=True)
+time.sleep(60)
+"""
+WORKER = f"""
+import signal, subprocess, sys
+run = subprocess.Popen([sys.executable, '-c', {RUN!r}], start_new_session=True)
+def end(*_):
+    run.kill()
+    print('worker ends; its run was over:', run.poll() is not None, flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+run.wait()
+signal.pause()
+"""
 PARENT = """
 import os, sys, time
 from pathlib import Path
@@ -64,6 +86,24 @@ def test_stopping_twice_is_harmless(child: Child) -> None:
     child.stop()
     child.stop()
     assert not child.alive
+
+
+def test_what_a_server_runs_in_sessions_of_its_own_ends_in_order_before_it(log: Path, home: Path) -> None:
+    child = Child.start("A worker", [sys.executable, "-c", WORKER], os.environ, log, grace=10)
+    wait_for(log, "up")
+    child.stop()
+    assert log.read_text().splitlines()[1:] == ["the run has ended in order", "worker ends; its run was over: True"]
+    assert processes_in(home) == []
+
+
+def test_a_killed_server_leaves_no_session_behind(log: Path, home: Path) -> None:
+    child = Child.start("A worker", [sys.executable, "-c", WORKER], os.environ, log, grace=10)
+    wait_for(log, "up")
+    (worker,) = (pid for pid, (parent, _) in family().items() if parent == child.process.pid)
+    os.kill(worker, signal.SIGKILL)
+    assert gone(home, seconds=10)
+    assert "the run has ended in order" in log.read_text()
+    child.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

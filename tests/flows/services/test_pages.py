@@ -1,8 +1,7 @@
-"""`evertune ui` with its real servers: pages that answer, one a home, and nothing left behind."""
+"""`evertune up` without configs, with its real servers: pages that answer, one a home, and nothing left behind."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -14,23 +13,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
 from flows.services.claims import claim_pages, current_claim
-from flows.services.pages import serve_pages
 from flows.services.servers import embedded_prefect
 from tasks.homes import Home
 from tests.servers import Program, gone, processes_in, read_until
 
 pytestmark = pytest.mark.flow
-UI = "import sys; from flows.command_line import main; sys.exit(main(['ui']))"
+UP = "import sys; from flows.command_line import main; sys.exit(main(['up', *sys.argv[1:]]))"
 
 
 @dataclass
 class Shown:
-    """A running `evertune ui` and what it printed."""
+    """A running `evertune up` and what it printed."""
 
     process: subprocess.Popen[str]
     printed: str
@@ -45,7 +44,7 @@ class Shown:
 
 
 def show(program: Program) -> Shown:
-    process = program(UI)
+    process = program(UP)
     printed = read_until(process, "Ctrl-C")
     prefect, mlflow = (re.search(rf"{name} +(http://127\.0\.0\.1:\d+)/", printed) for name in ("Prefect", "MLflow"))
     assert prefect, printed
@@ -79,8 +78,8 @@ def both_ports_taken() -> Iterator[None]:
 @pytest.mark.usefixtures("both_ports_taken")
 def test_an_empty_home_has_pages_and_ports_that_are_taken_are_said_and_avoided(home: Path, program: Program) -> None:
     shown = show(program)
-    assert "Port 4200 is taken" in shown.printed
-    assert "Port 5000 is taken" in shown.printed
+    assert re.search(r"Port 4200 is taken by \S.*: Prefect's pages are on \d+\.", shown.printed)
+    assert re.search(r"Port 5000 is taken by \S.*: MLflow's pages are on \d+\.", shown.printed)
     assert json.loads(get(f"{shown.prefect}/ui-settings"))["api_url"] == f"{shown.prefect}/api"
     assert "<html" in get(f"{shown.prefect}/v2/runs")
     assert "<html" in get(f"{shown.mlflow}/")
@@ -99,9 +98,9 @@ def test_pages_show_artifacts_that_runs_wrote_to_files(ready: Home, program: Pro
     assert gone(ready.root, seconds=0)
 
 
-def test_a_second_ui_says_where_the_first_is_and_a_run_uses_its_server(ready: Home, program: Program) -> None:
+def test_a_second_up_says_where_the_first_is_and_a_run_uses_its_server(ready: Home, program: Program) -> None:
     shown = show(program)
-    second = program(UI)
+    second = program(UP)
     output = second.communicate(timeout=10)[0]
     assert (second.returncode, f"process {shown.process.pid}" in output) == (0, True)
     assert shown.prefect in output
@@ -112,7 +111,7 @@ def test_a_second_ui_says_where_the_first_is_and_a_run_uses_its_server(ready: Ho
     assert shown.end(signal.SIGINT)[0] == 0
 
 
-def test_after_a_ui_was_killed_the_home_is_free_and_nothing_runs(ready: Home, program: Program) -> None:
+def test_after_it_was_killed_the_home_is_free_and_nothing_runs(ready: Home, program: Program) -> None:
     shown = show(program)
     shown.process.send_signal(signal.SIGKILL)
     assert gone(ready.root, seconds=10)
@@ -121,18 +120,17 @@ def test_after_a_ui_was_killed_the_home_is_free_and_nothing_runs(ready: Home, pr
         assert claim is not None
 
 
-def test_a_server_named_elsewhere_is_pointed_to(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_named_elsewhere_is_pointed_to(home: Path, evertune: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@tracker:5000")
-    out = io.StringIO()
-    ready = Home.from_environment()
-    with claim_pages(ready):
-        assert serve_pages(ready, out) == 0
-    assert "runs are recorded at http://me:***@tracker:5000" in out.getvalue()
-    assert "Another `evertune ui` is starting" in out.getvalue()
+    with claim_pages(Home.from_environment()):
+        code, out, _ = evertune("up")
+    assert code == 0
+    assert "runs are recorded at http://me:***@tracker:5000" in out
+    assert "Another `evertune up` is starting" in out
 
 
 def test_ctrl_c_while_the_servers_start_ends_them(ready: Home, program: Program) -> None:
-    process = program(UI)
+    process = program(UP)
     while not any("mlflow" in command for command in processes_in(ready.root)):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)

@@ -14,17 +14,20 @@ from tasks.settings.operation.wishes import Promote, Tune
 from tasks.settings.tuning import Count, Minutes
 from tasks.settings.values import Duration, Settings
 
+Family = Literal["lightgbm", "xgboost", "keras", "scikit"]
+MOST_TRIALS, MOST_MINUTES, LONGEST_NOTE = 100_000, 10_000, 2000
+
 
 class Choices(Settings):
     """What a retrain is run with, instead of what the config says: the fields of the run form."""
 
     tune: Tune = "as configured"
-    trials: Count | None = None
-    minutes: Minutes | None = None
-    families: tuple[str, ...] = ()
+    trials: Annotated[Count, Field(le=MOST_TRIALS)] | None = None
+    minutes: Annotated[Minutes, Field(le=MOST_MINUTES)] | None = None
+    families: tuple[Family, ...] = ()
     """Search these families alone; the config's when left out."""
     promote: Promote = "auto"
-    note: str = ""
+    note: Annotated[str, Field(max_length=LONGEST_NOTE)] = ""
     overrides: dict[str, Any] = {}
     """Dotted keys and values on top of the config."""
 
@@ -36,7 +39,7 @@ class Schedule(Choices):
     cron: str | None = None
     """Five fields, such as `0 6 * * *`, in the time zone."""
     every: Duration | None = None
-    """Instead of cron: every so often, less than a day (days are not all 24 hours long)."""
+    """Instead of cron: every so often, from a minute to less than a day (days are not all 24 hours long)."""
     timezone: str = "UTC"
     """A name of the IANA's, such as America/New_York."""
 

@@ -1,9 +1,14 @@
-"""Artifacts: what a Prefect run shows beside its log. Outside a flow each function does nothing, and Prefect is not imported."""
+"""Artifacts: what a Prefect run shows beside its log. Outside a flow each function does nothing, and Prefect is not imported.
+
+A server of Prefect's that is away costs the artifact, and those of the next half minute, never the retrain.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tasks.records import Report, Result, Search
@@ -12,13 +17,23 @@ from tasks.reports.iterations import say_search, trial_lines
 from tasks.stage import inside_flow
 from tasks.wording import clean
 
+REST_SECONDS = 30.0
+log = logging.getLogger("evertune")
+
+
+class _Server:
+    """Prefect's, as far as artifacts are concerned: where it did not answer it is left alone for a while."""
+
+    away_until = 0.0
+
 
 def publish_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:
     """A table of flat rows; `key` is of lower-case letters, digits and dashes. What the page could not show becomes text or nothing."""
     if inside_flow():
         from prefect.artifacts import create_table_artifact
 
-        create_table_artifact([{name: plain_value(value) for name, value in row.items()} for row in rows], key=key, description=description)
+        plain = [{name: plain_value(value) for name, value in row.items()} for row in rows]
+        _publish(key, lambda: create_table_artifact(plain, key=key, description=description))
 
 
 def publish_markdown(key: str, text: str, description: str) -> None:
@@ -26,7 +41,7 @@ def publish_markdown(key: str, text: str, description: str) -> None:
     if inside_flow():
         from prefect.artifacts import create_markdown_artifact
 
-        create_markdown_artifact(text, key=key, description=description)
+        _publish(key, lambda: create_markdown_artifact(text, key=key, description=description))
 
 
 def publish_link(key: str, url: str, text: str, description: str = "") -> None:
@@ -34,7 +49,7 @@ def publish_link(key: str, url: str, text: str, description: str = "") -> None:
     if inside_flow():
         from prefect.artifacts import create_link_artifact
 
-        create_link_artifact(url, link_text=text, key=key, description=description or url)
+        _publish(key, lambda: create_link_artifact(url, link_text=text, key=key, description=description or url))
 
 
 def publish_report(report: Report, result: Result) -> None:
@@ -46,6 +61,19 @@ def publish_trials(search: Search) -> None:
     """Every trial of a search, the best first; nothing where there was none."""
     if search.trials:
         publish_table("trials", trial_lines(search), say_search(search))
+
+
+def _publish(key: str, publish: Callable[[], Any]) -> None:
+    """Do it; where the server is away say so. An artifact that is refused is a bug, and raised."""
+    from httpx import TransportError
+
+    if time.monotonic() < _Server.away_until:
+        return log.warning("Prefect's server is away: its run goes without the artifact %s", key)
+    try:
+        publish()
+    except TransportError as error:
+        _Server.away_until = time.monotonic() + REST_SECONDS
+        log.warning("Prefect's server does not answer (%s): its run goes without the artifact %s", error, key)
 
 
 def plain_value(value: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,16 +147,18 @@ def _lacking(reference: Reference, number: str | None, aliases: dict[str, str]) 
 def score_file(chosen: Chosen, source: Path, output: Path, kind: str, replace: bool) -> Tally:
     """Read, check, predict and write batch by batch; OUT is there, whole, when this returns.
 
-    Raises Conflict when the model's files are not those that were registered, DataRejected when IN is not what it reads.
+    Raises Conflict when the model's files are not those that were registered, DataRejected when IN is not what it reads,
+    ConfigError when a library that the model runs on is not installed.
     """
     import pyarrow as pa
 
     from flows.commands.raw_columns import as_served, require_columns
     from tasks.registry.digesting import load_verified
 
-    served = load_verified(chosen.uri, chosen.digest)
     model = f"{chosen.name} v{chosen.version}"
-    none = served.predict(None, as_served(served.plan, {}, 0))
+    with _libraries_of(model):
+        served = load_verified(chosen.uri, chosen.digest)
+        none = served.predict(None, as_served(served.plan, {}, 0))
     added = pa.Table.from_pandas(none, preserve_index=False).schema.remove_metadata()
     tally = Tally()
     with open_batches(source, _rows_at_once(served.plan)) as table:
@@ -166,6 +170,34 @@ def score_file(chosen: Chosen, source: Path, output: Path, kind: str, replace: b
                 writer.write(pa.table([*batch.columns, *answers.columns], schema=schema))
             writer.close()
     return tally
+
+
+@contextmanager
+def _libraries_of(model: str) -> Iterator[None]:
+    """Raises ConfigError for a library that the model's family runs on and that is missing here, however MLflow wraps that."""
+    try:
+        yield
+    except Exception as error:
+        lacking = _missing_library(error)
+        if lacking is None:
+            raise
+        from tasks.models.keras import PACKAGES
+
+        packages = PACKAGES if lacking in ("keras", "tensorflow") else (lacking.replace("sklearn", "scikit-learn"),)
+        extras = "make extras, elsewhere: " if packages is PACKAGES else ""
+        by_hand = " ".join(f"'{package}'" for package in packages)
+        raise ConfigError(
+            f"{model} runs on {lacking}, which this Python lacks; install it: {extras}{sys.executable} -m pip install {by_hand}"
+        ) from error
+
+
+def _missing_library(error: BaseException | None) -> str | None:
+    """The top-level name of a module that could not be imported, if that is what is behind an error."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name.partition(".")[0]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _answers(served: Any, table: Batches, added: pa.Schema, source: Path, tally: Tally) -> Iterator[tuple[pa.RecordBatch, pa.Table]]:

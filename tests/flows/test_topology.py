@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -14,6 +13,7 @@ import psutil
 import psycopg
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
@@ -98,6 +98,67 @@ def test_a_retrain_whose_worker_is_killed_is_finished_by_another_one(topology: T
     assert (state(prefect, second).name, state(prefect, second).type) == ("Promoted", StateType.COMPLETED), topology.logs()[-6000:]
     assert set(kept) <= set(finished_trials(topology))
     assert len(finished_trials(topology)) == WANTED["trials"]
+    assert champion(topology, prefect, second) == "1"
+    told = topology.logs() + "".join(entry.message for run in (first, second) for entry in logged(prefect, run))
+    assert [name for name, secret in topology.secrets.items() if secret in told] == []
+
+
+def test_a_wrong_password_is_refused_before_anything_is_read(topology: Topology) -> None:
+    services = {"PREFECT_API_AUTH_STRING": "admin:wrong", "MLFLOW_TRACKING_PASSWORD": "wrong"}
+    for variable, service in zip(services, ("Prefect's server", "MLflow's server"), strict=True):
+        environment = topology.environment("worker") | {variable: services[variable]}
+        began = time.monotonic()
+        ended = subprocess.run(
+            [sys.executable, "-m", "flows.command_line", "run", "configs/flights.yaml"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 75, ended.stderr
+        assert f"{service} at http://127.0.0.1:" in ended.stderr
+        assert "refuses the password" in ended.stderr
+        assert time.monotonic() - began < 15  # idle: under 5 s
+
+
+def test_no_server_answers_without_a_password(topology: Topology) -> None:
+    guarded = f"http://{topology.prefect}/api/admin/version", f"http://{topology.mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
+    logins = f"admin:{topology.secrets['PREFECT_PASSWORD']}", f"admin:{topology.secrets['MLFLOW_PASSWORD']}"
+    for address, login in zip(guarded, logins, strict=True):
+        assert [ask_with(address), ask_with(address, basic("admin:wrong")), ask_with(address, basic(login))] == [401, 401, 200]
+
+
+def test_each_database_is_its_owners_alone(topology: Topology) -> None:
+    for owner, password in (("prefect", "PREFECT_DB_PASSWORD"), ("mlflow", "MLFLOW_DB_PASSWORD"), ("studies", "STUDIES_DB_PASSWORD")):
+        for database in ("prefect", "mlflow", "studies"):
+            address = f"postgresql://{owner}@127.0.0.1:{topology.database.port}/{database}"
+            if owner == database:
+                psycopg.connect(address, password=topology.secrets[password]).close()
+            else:
+                with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+                    psycopg.connect(address, password=topology.secrets[password])
+
+
+def champion(topology: Topology, client: SyncPrefectClient, run: FlowRun) -> str:
+    """The version behind the alias in MLflow's server, which serves its artifacts too; its run names the flow run."""
+    environment = topology.environment("worker")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+            patch.setenv(name, environment[name])
+        served = mlflow.MlflowClient(environment["MLFLOW_TRACKING_URI"])
+        version = served.get_model_version_by_alias("flights", "champion")
+        assert served.get_run(version.run_id).data.tags["evertune.flow_run_id"] == str(run.id)
+        assert "report.html" in {entry.path.rpartition("/")[2] for entry in walk(served, version.run_id)}
+    return str(version.version)
+
+
+def walk(client: mlflow.MlflowClient, run: str, folder: str | None = None) -> Iterator[Any]:
+    for entry in client.list_artifacts(run, folder):
+        yield from walk(client, run, entry.path) if entry.is_dir else [entry]
+
+
+def logged(client: SyncPrefectClient, run: FlowRun) -> list[Any]:
+    return client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])), limit=200)
 
 
 def state(client: SyncPrefectClient, run: FlowRun) -> Any:

@@ -38,7 +38,8 @@ def faults_of_schedules(config: RetrainConfig) -> Iterator[str]:
         names.setdefault(schedule.name, place)
         yield from _faults_of_time(key, schedule)
         yield from _faults_of_choices(config, key, schedule)
-    yield from _faults_of_choices(config, "operation.quick", operation.quick)
+    if operation.quick != type(operation)().quick:  # the default is nobody's fault
+        yield from _faults_of_choices(config, "operation.quick", operation.quick)
 
 
 def choose_families(config: RetrainConfig, families: tuple[str, ...]) -> dict[str, Any]:

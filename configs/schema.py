@@ -11,6 +11,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from configs.notices import faults_of_notices
+from configs.schedules import faults_of_schedules
 from configs.searching import faults_of_searching
 from tasks.errors import ConfigError
 from tasks.executors.cores import usable_cores
@@ -128,7 +130,7 @@ class RetrainConfig(TableSettings):
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         faults = [*self._faults_of_columns(), *self._faults_of_weights(), *self._faults_of_windows(), *self._faults_of_metrics()]
-        faults += faults_of_searching(self)
+        faults += [*faults_of_searching(self), *faults_of_schedules(self), *faults_of_notices(self)]
         if self.registry.model is not None and not re.fullmatch(NAMED, self.registry.model):
             faults.append(f"registry.model must be at most 63 letters, digits, - and _, got {self.registry.model!r}")
         if faults:

@@ -1,4 +1,4 @@
-"""`evertune run | check | profile | schema | ui`. Heavy libraries are imported by the command that needs them."""
+"""`evertune run | check | profile | schema`; the rest are in flows.commands. Each command imports the heavy libraries it needs."""
 
 from __future__ import annotations
 
@@ -17,27 +17,16 @@ from importlib.metadata import version
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from flows.commands import housekeeping, predicting, reviewing
+from flows.commands import housekeeping, operating, predicting, reviewing
+from flows.services.environment import EMBEDDED
 from tasks.errors import ConfigError, EvertuneError
 
 if TYPE_CHECKING:
     from tasks.homes import Home
     from tasks.records import Result
 
-EXIT_CODES = """exit codes: 0 done (promoted, kept, unchanged: the summary says which), 2 usage or config, 3 data rejected,
+EXIT_CODES = """exit codes: 0 done (promoted, kept, ask, unchanged, dry_run: the summary says which), 2 usage or config, 3 data rejected,
 4 tuning or training failed, 5 somebody else changed the registry, 75 a service or the disk, 1 a bug of ours, 130/143 signals"""
-EMBEDDED = {
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait spin by default: beside other work on the same cores a fit took ten times as long
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "evertune",
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -129,14 +118,6 @@ def schema(options: argparse.Namespace) -> int:
     return 0
 
 
-def ui(options: argparse.Namespace) -> int:
-    """Serve Prefect's and MLflow's pages on what was run, until Ctrl-C."""
-    from flows.services.pages import serve_pages
-    from tasks.homes import Home
-
-    return serve_pages(Home.from_environment(), sys.stdout)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="evertune", description="Retrain a model on a schedule, re-tuned every time.", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"evertune {version('evertune')}")
@@ -156,8 +137,7 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--dry-run", action="store_true", help="do everything but register")
             added.add_argument("--force", action="store_true", help="train even if neither data nor config are new")
     _add(commands, schema)
-    _add(commands, ui)
-    for module in (reviewing, predicting, housekeeping):
+    for module in (operating, reviewing, predicting, housekeeping):
         module.add_commands(commands)
     return parser
 

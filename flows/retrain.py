@@ -15,16 +15,31 @@ import numpy as np
 from prefect import flow
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from configs.schema import RetrainConfig
+from flows.events.cooldowns import cooling
 from flows.events.emitting import emit_verdict
-from flows.notices.sending import announce_result
+from flows.notices.sending import announce_error, announce_result
 from flows.reconciling.runs import end_dead_runs
 from flows.retraining.approving import ask_person, find_answer
 from flows.retraining.judging import ask_refitted, explain, find_rival, measure_slide
 from flows.retraining.searching import Workers, open_tuner
-from flows.retraining.wishes import Family, Minutes, Note, Trials, read_wished, wished
+from flows.retraining.wishes import (
+    AsOf,
+    ConfigPath,
+    DryRun,
+    Families,
+    Force,
+    Minutes,
+    Note,
+    Overrides,
+    Promotion,
+    Trials,
+    Tuning,
+    read_wished,
+    wished,
+)
 from flows.services.preflight import check_services, studies_url
 from flows.telling.gauges import gauges
 from flows.telling.journal import Journal
@@ -33,7 +48,7 @@ from tasks.checks.sentinels import watch_split
 from tasks.comparisons.golden import require_golden
 from tasks.deciding import decide_tuning, judge_probe, last_best, nothing_new
 from tasks.drift import measure_drift
-from tasks.errors import EvertuneError
+from tasks.errors import Conflict, EvertuneError
 from tasks.evaluation import evaluate_model
 from tasks.features import build_features
 from tasks.gate import judge_candidate
@@ -48,7 +63,7 @@ from tasks.records import Answer, Result, Rows, Split, Table
 from tasks.registration import register_model
 from tasks.registry import find_prior, repair_aliases
 from tasks.registry.proving import Prover
-from tasks.settings.operation import Promote, Tune
+from tasks.settings.operation import Promote
 from tasks.splitting import split_table
 from tasks.stage import timed
 from tasks.targets import encode
@@ -69,17 +84,17 @@ def name_run() -> str:
 
 @flow(name="retrain", flow_run_name=name_run, persist_result=False, validate_parameters=True)
 def retrain(
-    config: str,
-    as_of: datetime | None = None,
-    tune: Tune = "as configured",
+    config: ConfigPath,
+    as_of: AsOf = None,
+    tune: Tuning = "as configured",
     trials: Trials = 0,
     minutes: Minutes = 0,
-    families: list[Family] = [],  # noqa: B006  Prefect's form wants a list, and nobody changes it
-    promote: Promote = "auto",
+    families: Families = [],  # noqa: B006  Prefect's form wants a list, and nobody changes it
+    promote: Promotion = "auto",
     note: Note = "",
-    dry_run: bool = False,
-    overrides: dict[str, Any] | None = None,
-    force: bool = False,
+    dry_run: DryRun = False,
+    overrides: Overrides = None,
+    force: Force = False,
 ) -> Result | State[Any]:
     """Retrain one model: validate, tune, train, judge, and promote it if it has earned it.
 
@@ -101,12 +116,14 @@ def retrain(
     wanted = None
     try:
         wanted = read_wished(config, tune, trials, minutes, families, overrides)
-        if reason := superseded():
+        if reason := superseded() or cooling(wanted):
             return Completed(name="Skipped", message=reason)
         result = find_answer(wanted) or run_retrain(wanted, as_of, force, promote=promote, note=note, dry_run=dry_run)
     except EvertuneError as error:
-        if wanted is not None and error.summary:
-            announce_result(wanted, Result(**error.summary))
+        if wanted is not None:
+            if isinstance(error, Conflict) and not error.summary and _cancels(wanted):
+                return Cancelled(message=f"operation.overlap is cancel: {error}")
+            announce_error(wanted, error)
         return Failed(message=str(error), data=error)
     emit_verdict(result)
     announce_result(wanted, result)
@@ -143,8 +160,8 @@ def run_retrain(
             gauges(run),
         ):
             if lease is not None:
-                end_dead_runs(home, tracker, config.model_name)
                 repair_aliases(tracker, config.model_name, lease)
+                end_dead_runs(home, tracker, config.model_name)
             prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None, config.target)
             journal = Journal(config, as_of, home, run, prior, timing, occasion, promote)
             try:
@@ -156,6 +173,11 @@ def run_retrain(
                     raise
                 journal.fail(foreseen)
                 raise foreseen from error.__cause__ if foreseen is error else error
+
+
+def _cancels(config: RetrainConfig) -> bool:
+    """Whether a retrain that found its model held is cancelled, rather than failed."""
+    return config.operation.overlap == "cancel" and find_occasion().deployed
 
 
 def _hold(config: RetrainConfig, home: Home, name: str, occasion: Occasion, dry_run: bool) -> AbstractContextManager[Lease | None]:

@@ -131,7 +131,12 @@ CHANGED: dict[str, Any] = {
     "registry": {"refit": False},
     "seed": 7,
 }
-UNDIGESTED = {"description": "other words", "threads": 1, "source": {"kind": "csv", "path": "elsewhere.csv"}}
+UNDIGESTED = {
+    "description": "other words",
+    "threads": 1,
+    "source": {"kind": "csv", "path": "elsewhere.csv"},
+    "operation": {"schedules": [{"cron": "0 6 * * *"}]},
+}
 
 
 def test_every_field_is_known_to_the_digests_tests() -> None:

@@ -119,7 +119,7 @@ class PatientClient:
     def _call(self, name: str, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         finder = FINDERS.get(name)
         made = functools.partial(finder, self._client, *args, **kwargs) if finder else None
-        return self._outage.ask(functools.partial(method, *args, **kwargs), self._patient, made, f"{what} {args} {sorted(kwargs.items())}")
+        return self._outage.ask(functools.partial(method, *args, **kwargs), self._patient, made, f"{name} {args} {sorted(kwargs.items())}")
 
     @staticmethod
     def impatient(client: Any) -> Any:

@@ -34,6 +34,7 @@ from flows.retraining.questions import (
 )
 from flows.retraining.settling import Word, settle, tell_waiting
 from flows.services.preflight import check_services, studies_url
+from flows.services.registries import open_registry
 from tasks.artifacts import publish_markdown
 from tasks.errors import Conflict, EvertuneError
 from tasks.homes import Home
@@ -101,28 +102,32 @@ def find_answer(config: RetrainConfig) -> Result | None:
     return result
 
 
-def expire_approvals(home: Home, tracker: Tracker, model: str | None = None, lease: Lease | None = None) -> list[str]:
+def expire_approvals(model: str | None = None, lease: Lease | None = None) -> list[str]:
     """End the suspended retrains (of one model, or of all) that nobody answered in time, or whose version was decided elsewhere.
 
     `operation.approval.default`, as it was when it was asked, is applied to the version, and the flow run is Completed as
     Promoted or Kept. `lease` is for whoever holds that model already. Returns a line for each; what somebody else holds, or
-    what cannot be carried out, is left to the next look, and logged.
+    what cannot be carried out, is left to the next look, and logged. Raises ServiceUnavailable, and ConfigError where
+    somebody is asked about a version and there is no registry here.
     """
-    told = []
     with get_client(sync_client=True) as client:
-        for run in suspended_runs(client):
-            asked = find_asked(client, run.id)
-            if asked is None or model not in (None, asked.question.model):
-                continue
-            question = asked.question
-            if datetime.now(UTC) < question.deadline and waits(tracker, question.model, question.version):
-                continue
-            try:
-                with nullcontext(lease) if lease else _lease(home, question, EXPIRY_SECONDS) as held:
-                    told += _end(client, tracker, held, run, question)
-            except Conflict as error:
-                log.warning("%s v%s waits on, though it need not: %s", question.model, question.version, error)
-    return told
+        found = [(run, asked.question) for run in suspended_runs(client) if (asked := find_asked(client, run.id)) is not None]
+        waiting = [(run, question) for run, question in found if model in (None, question.model)]
+        if not waiting:
+            return []
+        with open_registry() as (tracker, home):
+            return [line for run, question in waiting for line in _expire(client, tracker, home, lease, run, question)]
+
+
+def _expire(client: SyncPrefectClient, tracker: Tracker, home: Home, lease: Lease | None, run: FlowRun, question: Question) -> list[str]:
+    if datetime.now(UTC) < question.deadline and waits(tracker, question.model, question.version):
+        return []
+    try:
+        with nullcontext(lease) if lease else _lease(home, question, EXPIRY_SECONDS) as held:
+            return _end(client, tracker, held, run, question)
+    except Conflict as error:
+        log.warning("%s v%s waits on, though it need not: %s", question.model, question.version, error)
+        return []
 
 
 def _end(client: SyncPrefectClient, tracker: Tracker, lease: Lease, run: FlowRun, question: Question) -> list[str]:

@@ -97,7 +97,7 @@ def _elsewhere(entry: Entry, question: Question, word: Word | None) -> Outcome |
     if found is None:
         return Outcome("kept", f"{named} is gone from the registry, so there is nothing to decide")
     late = "" if word is None else f", before it was {word}"
-    if found is entry.champion:
+    if str(found.version) == entry.aliases.get(ALIAS):
         by = found.tags.get(PROMOTED_BY, "somebody")
         if word is not None and word.decision == "approve" and by == word.who:
             return Outcome("promoted", str(word))

@@ -7,7 +7,6 @@ runs, and for approvals that nobody answered.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -16,7 +15,7 @@ from prefect.client.schemas import State
 from prefect.states import Completed, Failed
 
 from flows.reconciling.sweeping import sweep
-from flows.retraining import approving
+from flows.retraining.approving import expire_approvals
 from flows.services.registries import open_registry
 from tasks.artifacts import publish_table
 from tasks.errors import EvertuneError
@@ -33,7 +32,7 @@ def reconcile() -> State[Any]:
     try:
         with open_registry() as (tracker, home):
             home.prepare()
-            lines = [*sweep(home, tracker), *_expire_approvals()]
+            lines = [*sweep(home, tracker), *expire_approvals()]
     except (EvertuneError, OSError, httpx.HTTPError) as error:
         return Failed(message=f"not everything could be looked at, which is tried again at the next run: {error}")
     if not lines:
@@ -41,8 +40,3 @@ def reconcile() -> State[Any]:
     publish_table("mended", [{"what was mended": line} for line in lines], f"{len(lines)} mended")
     more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
     return Completed(name="Mended", message="; ".join(lines[:SHOWN]) + more)
-
-
-def _expire_approvals() -> list[str]:
-    expire: Callable[[], list[str]] | None = getattr(approving, "expire_approvals", None)
-    return expire() if expire else []

@@ -18,7 +18,7 @@ from tests.servers import Program
 from tests.small import at_day, small_config
 from tests.stores import Retrain
 
-PROMOTING = {"gate": {"min_rows": 20, "margin": 0.5, "unsure": "promote", "explain": False}}
+PROMOTING: dict[str, Any] = {"gate": {"min_rows": 20, "margin": 0.5, "unsure": "promote", "explain": False}}
 """What comes after the kill goes live."""
 RETRAIN = """
 import os, signal, sys
@@ -110,7 +110,7 @@ def require_order(home: Home, client: MlflowClient) -> None:
 def test_after_a_kill_the_next_retrain_puts_everything_right(
     retrain_shop: Retrain, program: Program, tmp_path: Path, client: MlflowClient, store: Home, point: str, stage: str, verdict: str
 ) -> None:
-    tuning = {"tuning": {"trials": 6, "minutes": None, "parallel": 1}} if point == "tune" else {"tuning": {"when": "never"}}
+    tuning: dict[str, Any] = {"tuning": {"trials": 6, "minutes": None, "parallel": 1}} if point == "tune" else {"tuning": {"when": "never"}}
     process = program(
         RETRAIN, str(small_config(tmp_path / "shop", **PROMOTING, **tuning)), at_day(120).isoformat(), point, KILLED_BY=str(tmp_path)
     )

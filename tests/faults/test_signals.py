@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -18,7 +19,7 @@ from tests.small import at_day, small_config, small_table
 
 pytestmark = pytest.mark.command
 EVERTUNE = Path(sys.executable).parent / "evertune"
-SLOW = {
+SLOW: dict[str, dict[str, Any]] = {
     "load": {"source": {"kind": "python", "function": "slow:read_slowly"}},
     "train": {
         "tuning": {"when": "never"},

@@ -64,7 +64,7 @@ def beat(operated: Operated, run: FlowRun, ago: float) -> None:
 
 def running(client: SyncPrefectClient, own: Any, since: float) -> FlowRun:
     """A run that has been Running for so many seconds."""
-    state = Running()
+    state: Any = Running()
     run = client.create_flow_run(own, state=Pending())
     state.timestamp = datetime.now(UTC) - timedelta(seconds=since)
     client.set_flow_run_state(run.id, state, force=True)

@@ -74,7 +74,7 @@ def require_configs(paths: Sequence[str]) -> list[Path]:
         return []
     from configs.reading import read_config
 
-    configs, faults = list(dict.fromkeys(Path(path).absolute() for path in paths)), []
+    configs, faults = list(dict.fromkeys(Path(path).absolute() for path in paths)), list[str]()
     for config in configs:
         try:
             read_config(config)
@@ -135,7 +135,7 @@ def start_worker(home: Home, pages: Pages, stack: ExitStack) -> Child:
 
 
 def register_all(configs: Sequence[Path], api_url: str) -> list[str]:
-    """Names of the deployments; what a library prints meanwhile goes to standard error."""
+    """What was done, a line each; what a library prints meanwhile goes to standard error."""
     from contextlib import redirect_stdout
 
     from flows.deploying.registering import register
@@ -193,8 +193,8 @@ def join(home: Home, configs: Sequence[Path], out: TextIO) -> int:
             f"the evertune up of {home.root} (process {claim.pid}) shows pages alone, it runs nothing; end it, then start this one again"
         )
     with client_of(home, f"{claim.prefect}/api"):
-        names = register_all(new, f"{claim.prefect}/api")
-    print(f"Registered with it: {', '.join(names)}", file=out, flush=True)
+        done = register_all(new, f"{claim.prefect}/api")
+    print("\n".join(["Registered with it:", *(f"  {line}" for line in done)]), file=out, flush=True)
     return 0
 
 

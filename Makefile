@@ -4,7 +4,7 @@ BIN := .venv/bin
 AS_OF ?= 2013-10-01
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras retrain test everyday lint lock ui benchmark screenshots clean
+.PHONY: help setup extras retrain test everyday lint lock up benchmark screenshots clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,8 +39,8 @@ lock: setup  ## renew the locks (newest versions that pyproject.toml allows)
 	@$(BIN)/uv pip compile tests/benchmarks/requirements.in --constraint requirements.lock --universal --python-version 3.11 \
 		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o tests/benchmarks/requirements.txt
 
-ui: setup  ## Prefect's and MLflow's pages on what was run
-	@$(BIN)/evertune ui
+up: setup  ## Prefect, MLflow and a worker here: flights by its schedule and by hand, until Ctrl-C
+	@$(BIN)/evertune up configs/flights.yaml
 
 benchmark: .venv-benchmark/peers.lock  ## Evertune against its peers, about an hour; ARGS="--months 2013-06 --seeds 0 --budgets 10" for a look
 	@.venv-benchmark/bin/python -m tests.benchmarks.tuning $(ARGS)

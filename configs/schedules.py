@@ -45,8 +45,8 @@ def faults_of_schedules(config: RetrainConfig) -> Iterator[str]:
 def choose_families(config: RetrainConfig, families: tuple[str, ...]) -> dict[str, Any]:
     """The sections `model` and `alternatives` with these families alone: with its own settings where the config names one, else
     with that family's defaults. Empty where nothing changes."""
-    known = {model.family: model for model in (config.model, *config.alternatives)}
-    chosen: list[Any] = [known.get(family, {"family": family}) for family in dict.fromkeys(families)]
+    known: dict[str, Any] = {model.family: model for model in (config.model, *config.alternatives)}
+    chosen = [known.get(family, {"family": family}) for family in dict.fromkeys(families)]
     unchanged = not chosen or chosen == [config.model, *config.alternatives]
     return {} if unchanged else {"model": chosen[0], "alternatives": tuple(chosen[1:])}
 

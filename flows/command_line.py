@@ -17,7 +17,7 @@ from importlib.metadata import version
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from flows.commands import housekeeping, operating, predicting, reviewing
+from flows.commands import deploying, housekeeping, operating, predicting, reviewing
 from flows.services.environment import EMBEDDED
 from tasks.errors import ConfigError, EvertuneError
 
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--dry-run", action="store_true", help="do everything but register")
             added.add_argument("--force", action="store_true", help="train even if neither data nor config are new")
     _add(commands, schema)
-    for module in (operating, reviewing, predicting, housekeeping):
+    for module in (operating, deploying, reviewing, predicting, housekeeping):
         module.add_commands(commands)
     return parser
 

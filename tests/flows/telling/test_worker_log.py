@@ -43,7 +43,7 @@ def test_the_log_tells_every_stage_once_and_the_bar_moves(operated: Operated, wo
     config = small_config(tmp_path / "logged", name="logged", tuning={"trials": 30, "minutes": None})
     worker("logged")
     run_id = start_run(operated, "logged", {"config": str(config), "as_of": at_day(120).isoformat()})
-    seen, deadline = set[float](), time.monotonic() + 180
+    seen, deadline = set[float](), time.monotonic() + 240
     while (state := ask(f"{operated.api_url}/flow_runs/{run_id}")["state"])["type"] not in TERMINAL:
         assert time.monotonic() < deadline, state
         seen |= {one["data"] for one in progress_of(operated, run_id)}

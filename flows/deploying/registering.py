@@ -150,5 +150,7 @@ def _read_ours(client: SyncPrefectClient) -> list[tuple[dict[str, Any], str]]:
         found += page
         if len(page) < PAGE:
             break
-    flows = {name: client.request("GET", f"/flows/{name}").json()["name"] for name in {one["flow_id"] for one in found}}
+    flows = {
+        name: client.request("GET", "/flows/{id}", path_params={"id": name}).json()["name"] for name in {one["flow_id"] for one in found}
+    }
     return [(one, flows[one["flow_id"]]) for one in found]

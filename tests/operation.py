@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -114,6 +115,14 @@ def ask(url: str, body: Any = None, method: str | None = None) -> Any:
     """JSON from Prefect's API: a GET, or a POST of `body`."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=30) as response:
-        answered = response.read()
+    for pause in (1, 2, 4, None):
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                answered = response.read()
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or pause is None:  # SQLite is busy for a moment
+                raise
+            time.sleep(pause)
+        else:
+            break
     return json.loads(answered) if answered else None

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.baselines import FIRST_TAG, LAST_TAG, METRIC_TAG
-from tasks.comparisons.intervals import FEWEST, FEWEST_IN_EFFECT, Sample, _way, count_effective, draw_blocks, student
+from tasks.comparisons.intervals import FEWEST, FEWEST_IN_EFFECT, Sample, count_effective, draw_blocks, student, way_to_redraw
 from tasks.errors import ConfigError, ServiceUnavailable
 from tasks.metrics import Metric, find_metric
 from tasks.records import Champion, Floats, Rows, Table
@@ -127,7 +127,7 @@ def _standard_error(truth: Floats, prediction: Floats, metric: Metric, days: Row
     effective = count_effective(counts)
     if len(counts) < FEWEST or effective < FEWEST_IN_EFFECT:
         return math.nan, effective
-    redraw, count = _way(metric, len(truth))
+    redraw, count = way_to_redraw(metric, len(truth))
     drawn = redraw(Sample(truth, block, counts, metric, query), prediction, draw_blocks(len(counts), count))
     drawn = drawn[np.isfinite(drawn)]
     if len(drawn) < count / 2:

@@ -74,7 +74,7 @@ def read_watermark(source: AnySource, table: TableSettings, as_of: datetime) -> 
     if isinstance(source, Csv):
         return _of_files([require_file(source.path)])
     if isinstance(source, Parquet):
-        return _of_files(source._files()[1])
+        return _of_files(source.files()[1])
     if isinstance(source, Python):
         return _of_function(source, table, as_of)
     return _of_query(source, table, as_of)
@@ -114,7 +114,7 @@ def _counting(source: Sql | DuckDB, table: TableSettings) -> str:
 
 def _of_function(source: Python, table: TableSettings, as_of: datetime) -> Watermark:
     """The attribute `watermark`: a value, or a function of `as_of`, or of nothing, that returns one."""
-    function = source._function()
+    function = source.loaded_function()
     given = getattr(function, "watermark", None)
     if given is None:
         return _of_rows(source, table, as_of, f"{source.function} has no attribute `watermark`, so it was called and all its rows read")

@@ -67,7 +67,7 @@ def paired_interval(
     effective = count_effective(rows)
     if len(rows) < FEWEST or effective < FEWEST_IN_EFFECT or not math.isfinite(difference):
         return unknown
-    redraw, count = _way(metric, len(truth))
+    redraw, count = way_to_redraw(metric, len(truth))
     sample, draws = Sample(truth, block, rows, metric, query), draw_blocks(len(rows), count)
     drawn = metric.loss(1.0) * (redraw(sample, ours, draws) - redraw(sample, theirs, draws))
     drawn = drawn[np.isfinite(drawn)]
@@ -150,7 +150,7 @@ def _draw(blocks: int, count: int, stream: int) -> Floats:
 Redraw = Callable[[Sample, Floats, Floats], Floats]
 
 
-def _way(metric: Metric, rows: int) -> tuple[Redraw, int]:
+def way_to_redraw(metric: Metric, rows: int) -> tuple[Redraw, int]:
     """How a metric is measured on drawn blocks, and how many draws that affords."""
     name, _, _ = metric.name.partition("_at_")
     if name in WAYS:

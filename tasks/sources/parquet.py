@@ -37,14 +37,14 @@ class Parquet(Source):
     def read(self, as_of: datetime) -> pd.DataFrame:
         import pyarrow as pa
 
-        top, files = self._files()
+        top, files = self.files()
         with unchanged(*files):
             dataset = _dataset(top, files)
             columns = self._columns(dataset.schema.names)
             tables = [_read(fragment, dataset.schema, columns) for fragment in dataset.get_fragments()]
         return frame_from_arrow(pa.concat_tables(tables))
 
-    def _files(self) -> tuple[Path, list[Path]]:
+    def files(self) -> tuple[Path, list[Path]]:
         """The folder below which a folder called month=1 is a partition, and the files."""
         if self.path.is_dir():
             found = [path for path in self.path.rglob("*.parquet") if not _hidden(path.relative_to(self.path))]

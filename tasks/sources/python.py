@@ -45,7 +45,7 @@ class Python(Source):
         return f"python:{self.function}"
 
     def read(self, as_of: datetime) -> pd.DataFrame:
-        function = self._function()
+        function = self.loaded_function()
         arguments = self._bound(function, as_of)
         try:
             frame = function(**arguments)
@@ -68,7 +68,8 @@ class Python(Source):
             raise ConfigError(f"source.arguments: {self.function} cannot be called with them: {error}") from None
         return arguments
 
-    def _function(self) -> Callable[..., Any]:
+    def loaded_function(self) -> Callable[..., Any]:
+        """The function that is named, imported. Raises ConfigError."""
         module, _, name = self.function.partition(":")
         if os.getcwd() not in sys.path:
             # last, so that nothing installed is shadowed

@@ -111,29 +111,30 @@ def test_prefects_own_command_does_the_same_with_the_file(operated: Operated, fo
     assert sorted(map(json.dumps, told[0])) == sorted(map(json.dumps, told[1]))
 
 
-def test_a_worker_elsewhere_runs_both_entrypoints_and_says_that_a_config_is_gone(
+def test_a_worker_elsewhere_runs_the_installed_module_and_says_that_a_config_is_gone(
     operated: Operated, folder: Path, worker: Worker, store: object
 ) -> None:
-    path = config_of(folder, "both")
-    register([path], operated.api_url, "pool-both")
-    by_file = start(operated, "retrain/both", as_of="2024-04-30", tune="never")
     (folder / "flows").unlink()
-    register([path], operated.api_url, "pool-both")
-    assert deployed(operated, "retrain/both")["entrypoint"] == "flows.retrain.retrain"
-    gone = start(operated, "retrain/both", config="configs/gone.yaml")
-    worker("pool-both")
-    (folder / "flows").symlink_to(ROOT / "flows")
+    path = config_of(folder, "module")
+    register([path], operated.api_url, "pool-module")
+    assert deployed(operated, "retrain/module")["entrypoint"] == "flows.retrain.retrain"
+    runs = start(operated, "retrain/module", as_of="2024-04-30", tune="never")
+    gone = start(operated, "retrain/module", config="configs/gone.yaml")
+    worker("pool-module")
     ended = await_run(operated.api_url, gone)
     assert ended["state"]["name"] == "Failed"
     assert "configs/gone.yaml: there is no such file" in ended["state"]["message"]
-    assert await_run(operated.api_url, by_file)["state"]["type"] == "COMPLETED"
+    assert await_run(operated.api_url, runs)["state"]["type"] == "COMPLETED"
 
 
-def test_slots_that_were_missed_are_caught_up_once(operated: Operated, folder: Path, worker: Worker, store: object) -> None:
+def test_slots_that_were_missed_are_caught_up_once_from_the_flows_file(
+    operated: Operated, folder: Path, worker: Worker, store: object
+) -> None:
     path = config_of(folder, "missed", {"schedules": [{"name": "often", "every": "20h", "tune": "never"}]})
     register([path], operated.api_url, "pool-missed")
     found, now = deployed(operated, "retrain/missed"), datetime.now(UTC)
-    span = {"start_time": (now - timedelta(hours=60)).isoformat(), "end_time": now.isoformat(), "min_runs": 0}
+    assert found["entrypoint"] == "flows/retrain.py:retrain"
+    span = {"start_time": (now - timedelta(hours=60)).isoformat(), "end_time": now.isoformat(), "min_runs": 3, "max_runs": 3}
     ask(f"{operated.api_url}/deployments/{found['id']}/schedule", span)
     wanted = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
     runs = ask(f"{operated.api_url}/flow_runs/filter", wanted)
@@ -142,4 +143,4 @@ def test_slots_that_were_missed_are_caught_up_once(operated: Operated, folder: P
     worker("pool-missed")
     states = [await_run(operated.api_url, run)["state"]["name"] for run in late]
     assert states[:2] == ["Skipped", "Skipped"]
-    assert states[2] in ("Promoted", "Kept", "Ask", "Failed")
+    assert states[2] != "Skipped"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import psutil
@@ -137,97 +134,3 @@ def test_mlflow_away_for_good_ends_the_run_with_75_and_the_same_run_goes_on_late
     assert again.seconds["tune"] < 5  # all forty trials were kept
     mine = [run for run in runs(client, "trial") if run.data.tags["mlflow.parentRunId"] == again.mlflow_run_id]
     assert sorted(int(run.data.tags["evertune.trial"]) for run in mine) == list(range(40))
-
-
-# answers that are lost, and uploads that are cut
-
-Rule = Callable[[str, str], str]
-
-
-@contextmanager
-def proxy(port: int, rule: Rule) -> Iterator[str]:
-    """Stands before a server: `rule(method, path)` says what becomes of a request: lose (its answer), cut (its body), refuse, or ''."""
-
-    class Between(BaseHTTPRequestHandler):
-        def pass_on(self) -> None:
-            fate, length = rule(self.command, self.path), int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length // 2 if fate == "cut" else length)
-            if fate == "refuse":
-                self.send_error(503)
-                return
-            server = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            server.request(self.command, self.path, body, dict(self.headers))
-            if fate:
-                if fate == "lose":
-                    server.getresponse().read()
-                server.close()
-                self.close_connection = True
-                return
-            answer = server.getresponse()
-            content = answer.read()
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.getheader("Content-Type") or "")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-            server.close()
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Between) as between:
-        thread = threading.Thread(target=between.serve_forever, args=(0.02,))
-        thread.start()
-        yield f"http://127.0.0.1:{between.server_port}"
-        between.shutdown()
-        thread.join()
-
-
-def test_whatever_answer_is_lost_nothing_is_there_twice(
-    retrain_shop: Retrain, mlflow_server: Mlflow, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: Counter[str] = Counter()
-
-    def lose_every_first(method: str, path: str) -> str:
-        kind = path.partition("?")[0]
-        if method == "GET" or any(word in kind for word in ("experiments", "search", "artifacts")):
-            return ""
-        seen[kind] += 1
-        return "lose" if seen[kind] in (1, 4) else ""
-
-    with proxy(mlflow_server.port, lose_every_first) as address:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        result = retrain_shop(tuning={"trials": 6, "minutes": None})
-    assert result.verdict == "promoted"
-    assert len(runs(client, "retrain")) == 1
-    trials = runs(client, "trial")
-    assert sorted(int(run.data.tags["evertune.trial"]) for run in trials) == list(range(6))
-    for run in (*trials, *runs(client, "retrain")):
-        for name in run.data.metrics:
-            steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
-            assert len(set(steps)) == len(steps)
-    assert [str(version.version) for version in client.search_model_versions("name = 'shop'")] == ["1"]
-
-
-def test_a_model_whose_upload_is_cut_is_never_a_version(
-    retrain_shop: Retrain, mlflow_server: Mlflow, client: MlflowClient, monkeypatch: pytest.MonkeyPatch, brief: None
-) -> None:
-    cut = []
-
-    def cut_the_model(method: str, path: str) -> str:
-        if method == "PUT" and path.endswith("model.txt"):
-            cut.append(path)
-            return "cut"
-        return ""
-
-    with proxy(mlflow_server.port, cut_the_model) as address:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        with pytest.raises(ServiceUnavailable, match="run"):
-            retrain_shop(tuning={"when": "never"})
-    assert cut
-    assert client.search_model_versions("name = 'shop'") == []
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
-    assert retrain_shop(tuning={"when": "never"}).verdict == "promoted"
-    assert [str(version.version) for version in client.search_model_versions("name = 'shop'")] == ["1"]

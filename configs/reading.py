@@ -50,6 +50,12 @@ def parse_override(text: str) -> tuple[str, Any]:
     return key, parse_yaml(value, f"--set {key}")
 
 
+def refuse_secrets(overrides: Mapping[str, Any], where: str) -> None:
+    """Raises ConfigError for a password in an override: Prefect keeps a run's parameters in clear text."""
+    if any(key.startswith("source") and mask(str(value)) != str(value) for key, value in overrides.items()):
+        raise ConfigError(f"{where} source: holds a password, which Prefect would keep with the run; name a variable as url_env instead")
+
+
 def _load(path: Path) -> dict[str, Any]:
     content = parse_yaml(_text(path), str(path))
     if not isinstance(content, dict):

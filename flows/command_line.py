@@ -158,14 +158,12 @@ def _instant(text: str) -> datetime:
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
-    from configs.reading import parse_override
-    from tasks.sources.source import mask
+    from configs.reading import parse_override, refuse_secrets
 
     chosen = dict(parse_override(text) for text in options.set)
     if len(chosen) < len(options.set):
         raise ConfigError("--set: the same key is given twice")
-    if any(key.startswith("source") and mask(str(value)) != str(value) for key, value in chosen.items()):
-        raise ConfigError("--set source: holds a password, which Prefect would keep with the run; name a variable as url_env instead")
+    refuse_secrets(chosen, "--set")
     return {**chosen, **({"tuning.when": options.tune} if options.tune else {})}
 
 

@@ -16,6 +16,7 @@ from configs.reading import read_config
 from flows.events.emitting import emit_for
 from flows.events.monitoring import look_at_champion
 from flows.notices.sending import announce
+from flows.telling.settling import settle_in
 from tasks.errors import EvertuneError
 
 
@@ -28,6 +29,7 @@ def monitor(config: str) -> State[Any]:
 
     The final state is named by what was found (such as Drift, decay), else As before, or No champion.
     """
+    settle_in()
     try:
         wanted = read_config(config)
         look = look_at_champion(wanted, datetime.now(UTC))

@@ -22,7 +22,7 @@ from flows.events.cooldowns import cooling
 from flows.events.emitting import emit_verdict
 from flows.notices.sending import announce_error, announce_result
 from flows.reconciling.runs import end_dead_runs
-from flows.retraining.approving import ask_person, find_answer
+from flows.retraining.approving import ask_person, expire_approvals, find_answer
 from flows.retraining.judging import ask_refitted, explain, find_rival, measure_slide
 from flows.retraining.searching import Workers, open_tuner
 from flows.retraining.wishes import (
@@ -44,6 +44,7 @@ from flows.services.preflight import check_services, studies_url
 from flows.telling.gauges import gauges
 from flows.telling.journal import Journal
 from flows.telling.occasions import Occasion, find_occasion, superseded
+from flows.telling.settling import settle_in
 from tasks.checks.sentinels import watch_split
 from tasks.comparisons.golden import require_golden
 from tasks.deciding import decide_tuning, judge_probe, last_best, nothing_new
@@ -63,6 +64,7 @@ from tasks.records import Answer, Result, Rows, Split, Table
 from tasks.registration import register_model
 from tasks.registry import find_prior, repair_aliases
 from tasks.registry.proving import Prover
+from tasks.remembering import MODEL_TAG
 from tasks.settings.operation import Promote
 from tasks.splitting import split_table
 from tasks.stage import timed
@@ -113,18 +115,24 @@ def retrain(
 
     Returns a Result; its verdict names the final state. Raises tasks.errors.EvertuneError, whose `summary` is the same.
     """
+    settle_in()
     wanted = None
     try:
         wanted = read_wished(config, tune, trials, minutes, families, overrides)
-        if reason := superseded() or cooling(wanted):
+        result = find_answer(wanted)
+        if result is None and (reason := superseded() or cooling(wanted)):
             return Completed(name="Skipped", message=reason)
-        result = find_answer(wanted) or run_retrain(wanted, as_of, force, promote=promote, note=note, dry_run=dry_run)
+        result = result or run_retrain(wanted, as_of, force, promote=promote, note=note, dry_run=dry_run)
     except EvertuneError as error:
         if wanted is not None:
             if isinstance(error, Conflict) and not error.summary and _cancels(wanted):
                 return Cancelled(message=f"operation.overlap is cancel: {error}")
             announce_error(wanted, error)
         return Failed(message=str(error), data=error)
+    except Exception as error:
+        if wanted is not None:
+            announce_error(wanted, error)
+        raise
     emit_verdict(result)
     announce_result(wanted, result)
     if result.verdict == "ask":
@@ -153,6 +161,7 @@ def run_retrain(
     with timed() as timing:
         tracker, name = connect(home, config.name), f"{config.name} {as_of:%Y-%m-%d}"
         tags = {"evertune.as_of": as_of.isoformat(), "evertune.kind": "dry_run" if dry_run else "retrain"}
+        tags |= {MODEL_TAG: config.model_name, "evertune.flow_run_id": occasion.flow_run_id or ""}
         tags |= {"evertune.note": note} if note else {}
         with (
             _hold(config, home, name, occasion, dry_run) as lease,
@@ -162,6 +171,8 @@ def run_retrain(
             if lease is not None:
                 repair_aliases(tracker, config.model_name, lease)
                 end_dead_runs(home, tracker, config.model_name)
+                if occasion.flow_run_id:
+                    expire_approvals(config.model_name, lease)
             prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None, config.target)
             journal = Journal(config, as_of, home, run, prior, timing, occasion, promote)
             try:

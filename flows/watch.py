@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 
 from configs.reading import read_config
 from flows.events.watching import look_at_source
+from flows.telling.settling import settle_in
 from tasks.errors import EvertuneError
 
 
@@ -26,6 +27,7 @@ def watch(config: str) -> State[Any]:
 
     The final state is named New data, Nothing new, or Cooling down (new, but told not long ago).
     """
+    settle_in()
     try:
         look = look_at_source(read_config(config), datetime.now(UTC))
     except EvertuneError as error:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from configs.reading import read_config
+from configs.reading import read_config, refuse_secrets
 from configs.schedules import choose_families
 from configs.schema import RetrainConfig
 from tasks.errors import ConfigError
@@ -56,6 +56,7 @@ def read_wished(
         **({"tuning.trials": trials} if trials else {}),
         **({"tuning.minutes": minutes} if minutes else {}),
     }
+    refuse_secrets(overrides or {}, "overrides")
     config = read_config(path, changes)
     chosen = choose_families(config, tuple(families))
     if not chosen:

@@ -43,7 +43,7 @@ from flows.retraining.wishes import (
 from flows.services.preflight import check_services, studies_url
 from flows.telling.gauges import gauges
 from flows.telling.journal import Journal
-from flows.telling.occasions import Occasion, find_occasion, superseded
+from flows.telling.occasions import Occasion, find_occasion, plain, superseded
 from flows.telling.settling import settle_in
 from tasks.checks.sentinels import watch_split
 from tasks.comparisons.golden import require_golden
@@ -155,7 +155,7 @@ def run_retrain(
     """
     occasion = find_occasion()
     as_of = as_of or occasion.instant
-    as_of = as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
+    as_of = plain(as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of)
     home = Home.from_environment()
     check_services()
     with timed() as timing:

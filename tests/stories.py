@@ -276,7 +276,7 @@ def _trained(task: Any) -> Story:
         rows={"train": len(train), "test": len(test)},
         mlflow_run_id="0123456789abcdef" * 2,
         prefect_flow_run_id="01234567-89ab-cdef-0123-456789abcdef",
-        look={"MLflow": "http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning", "pages": "evertune ui"},
+        look={"MLflow": "http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning", "pages": "evertune up"},
     )
     columns = Columns(target, dict.fromkeys(map(str, frame.columns), "number"), left_out={"patient": "every value is different"})
     return Story(

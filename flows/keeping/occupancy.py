@@ -37,7 +37,7 @@ def hold_home(home: Home, command: str) -> Iterator[None]:
     with ExitStack() as stack:
         if stack.enter_context(claim_pages(home)) is None:
             claim = current_claim(home)
-            raise Conflict(f"evertune ui uses {home.root}{f' (pid {claim.pid})' if claim else ''}; end it, and run again")
+            raise Conflict(f"evertune up uses {home.root}{f' (pid {claim.pid})' if claim else ''}; end it, and run again")
         for name in known_models(home):
             stack.enter_context(hold_lease(home.studies_url, name, LEASE_SECONDS, f"evertune {command} by {reviewer()}"))
         for database in ("mlflow", "studies", "prefect"):

@@ -295,7 +295,7 @@ class Journal:
         publish_link(
             "mlflow",
             self.links.mlflow,
-            "The MLflow run" + (" (evertune ui serves it)" if self.links.embedded else ""),
+            "The MLflow run" + (" (evertune up serves it)" if self.links.embedded else ""),
             "Scores, trials, plots and the model",
         )
 

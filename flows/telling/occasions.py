@@ -30,9 +30,14 @@ def find_occasion() -> Occasion:
     if run is None:
         return Occasion(None, "from Python, without Prefect", now)
     if run.auto_scheduled and run.expected_start_time:
-        return Occasion(str(run.id), "by its schedule", run.expected_start_time, deployed=True)
+        return Occasion(str(run.id), "by its schedule", plain(run.expected_start_time), deployed=True)
     deployed = run.deployment_id is not None
     return Occasion(str(run.id), "through a deployment, by hand or by an event" if deployed else "by hand", now, deployed)
+
+
+def plain(instant: datetime) -> datetime:
+    """An aware instant as Python's own datetime in UTC: Prefect's is a subclass, whose differences pandas cannot compare with."""
+    return datetime.fromtimestamp(instant.timestamp(), UTC)
 
 
 def superseded() -> str | None:

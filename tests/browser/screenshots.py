@@ -1,6 +1,6 @@
 """`python tests/browser/screenshots.py HOME FOLDER`: pictures of what was last run in a home, for the README and for eyes.
 
-Starts the servers of `evertune ui`, opens the pages in Chromium, waits for what they are about, and writes PNG files.
+Starts the servers of `evertune up`, opens the pages in Chromium, waits for what they are about, and writes PNG files.
 Run by hand, or by `make screenshots`; needs `chromium` from the system and the dev extra.
 """
 

@@ -143,4 +143,4 @@ def test_slots_that_were_missed_are_caught_up_once_from_the_flows_file(
     worker("pool-missed")
     states = [await_run(operated.api_url, run)["state"]["name"] for run in late]
     assert states[:2] == ["Skipped", "Skipped"]
-    assert states[2] != "Skipped"
+    assert states[2] in ("Promoted", "Kept", "Ask")

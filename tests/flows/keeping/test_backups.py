@@ -218,7 +218,7 @@ def test_prefects_database_is_upgraded_too(store: Home) -> None:
 
 
 def test_an_upgrade_waits_for_nobody(store: Home) -> None:
-    with claim_pages(store), pytest.raises(Conflict, match="evertune ui uses"):
+    with claim_pages(store), pytest.raises(Conflict, match="evertune up uses"):
         upgrade_home(store)
     with hold_lease(store.studies_url, "shop", 30, "the retrain shop"), pytest.raises(Conflict, match="held by the retrain shop"):
         upgrade_home(store)

@@ -53,7 +53,7 @@ def webhook(sink: HttpSink, **changes: Any) -> dict[str, Any]:
 
 
 def result(verdict: Any = "promoted", **changes: Any) -> Result:
-    look = {"MLflow": "http://127.0.0.1:5000/#/1", "pages": "evertune ui"}
+    look = {"MLflow": "http://127.0.0.1:5000/#/1", "pages": "evertune up"}
     return Result(**{"verdict": verdict, "reason": "it is better", "model": "shop", "as_of": "2024-04-30", "look": look, **changes})
 
 

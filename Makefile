@@ -33,6 +33,8 @@ lint: setup  ## format, lint, types, import contracts
 lock: setup  ## renew the locks (newest versions that pyproject.toml allows)
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev --extra dask \
 		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml deploy/image.in --constraint requirements.lock --python-version 3.11 --python-platform linux --extra dask \
+		--generate-hashes --no-annotate --quiet --custom-compile-command "make lock" -o deploy/image.lock
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["keras"], sep="\n")' | \
 		$(BIN)/uv pip compile - --constraint requirements.lock --universal --python-version 3.11 --no-annotate \
 		--generate-hashes --upgrade --quiet --custom-compile-command "make lock" -o deploy/extras.lock

@@ -17,6 +17,10 @@ from tasks.homes import Home
 from tasks.tracking import Run
 
 
+MLFLOW_PAGES = "EVERTUNE_MLFLOW_PAGES"
+"""Variable with the address at which people's browsers reach MLflow's server, where runs reach it at another one."""
+
+
 @dataclass(frozen=True)
 class Links:
     """`prefect` is None outside a flow; `embedded` says that `evertune up` has to be running for an address to answer."""
@@ -42,7 +46,8 @@ def find_links(home: Home, run: Run, flow_run_id: str | None) -> Links:
     """The pages of this MLflow run and this Prefect run."""
     claim = current_claim(home)
     tracker_served, prefect_served = run.tracker.uri.startswith("http"), _prefect_pages()
-    mlflow = run.tracker.uri if tracker_served else (claim and claim.mlflow) or f"http://{LOOPBACK}:{MLFLOW_PORT}"
+    given = os.environ.get(MLFLOW_PAGES) or run.tracker.uri
+    mlflow = given if tracker_served else (claim and claim.mlflow) or f"http://{LOOPBACK}:{MLFLOW_PORT}"
     mlflow, prefect_served = without_user(mlflow)[0], prefect_served and without_user(prefect_served)[0]
     prefect = prefect_served or (claim and claim.prefect) or f"http://{LOOPBACK}:{PREFECT_PORT}"
     return Links(

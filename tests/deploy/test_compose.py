@@ -114,5 +114,5 @@ def test_a_worker_gets_no_key_but_its_own(services: dict[str, dict[str, Any]]) -
         for value in yaml.safe_load(COMPOSE.read_text())["x-worker-environment"].values()
         for found in VARIABLE.finditer(value)
     }
-    assert wanted == {"STUDIES_DB_PASSWORD", "MLFLOW_PASSWORD", "PREFECT_PASSWORD", "PREFECT_PORT"}
+    assert wanted == {"STUDIES_DB_PASSWORD", "MLFLOW_PASSWORD", "PREFECT_PASSWORD", "PREFECT_PORT", "MLFLOW_PORT"}
     assert services["deploy"]["environment"] == services["worker"]["environment"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tasks.records import Story
 from tasks.reports.chapters.cost import tell_cost
@@ -34,7 +34,7 @@ CHAPTERS: tuple[Callable[[Story], Chapter | None], ...] = (
     tell_pointers,
 )
 
-Part = TypeVar("Part")
+Part, Other = TypeVar("Part"), TypeVar("Other")
 log = logging.getLogger("evertune")
 
 
@@ -42,7 +42,7 @@ def compose_page(story: Story) -> Page:
     """Everything a reader gets to see, in order; how it looks is the templates' business."""
     missing: list[str] = []
 
-    def told(tell: Callable[[Story], Part], otherwise: Any) -> Part:
+    def told(tell: Callable[[Story], Part], otherwise: Other) -> Part | Other:
         """The model is judged, and perhaps live, by now: a part that cannot be told must not cost the others."""
         try:
             return tell(story)

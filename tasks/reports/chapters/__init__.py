@@ -34,7 +34,8 @@ CHAPTERS: tuple[Callable[[Story], Chapter | None], ...] = (
     tell_pointers,
 )
 
-Part, Other = TypeVar("Part"), TypeVar("Other")
+Part = TypeVar("Part")
+Other = TypeVar("Other")
 log = logging.getLogger("evertune")
 
 

@@ -69,6 +69,7 @@ def worker(operated: Operated, home: Path, tmp_path: Path) -> Iterator[Worker]:
             "PREFECT_API_URL": operated.api_url,
             "PREFECT_HOME": str(home / "prefect"),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # the server may have the automation that ends what is silent
             "PREFECT_LOGGING_EXTRA_LOGGERS": "evertune",
             "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",
             "NO_PROXY": LOOPBACK,

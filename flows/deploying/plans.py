@@ -37,6 +37,13 @@ class Deployment:
     def full_name(self) -> str:
         return f"{self.flow}/{self.name}"
 
+    @property
+    def job_variables(self) -> dict[str, Any]:
+        """What its runs get from the worker: the heartbeat that the automation of flows.reconciling counts on."""
+        from flows.reconciling.automation import HEARTBEAT_SECONDS
+
+        return {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}}
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -16,7 +16,7 @@ HEAD = f"""\
 # The same by Prefect's own command, from the project's folder:
 #   prefect work-pool create {{pool}} --type process     (once)
 #   prefect --no-prompt deploy --prefect-file {FILE} --all
-# Prefect keeps everything in here in clear text: never a secret. Automations of events are registered by `evertune deploy` alone.
+# Prefect keeps everything in here in clear text: never a secret. Automations are registered by `evertune deploy` alone.
 """
 
 
@@ -54,5 +54,5 @@ def _entry(deployment: Deployment, pool: str) -> dict[str, Any]:
         "enforce_parameter_schema": True,
         "schedules": [dict(schedule) for schedule in deployment.schedules],
         "build": [{"flows.deploying.checkouts.prepare": step}],
-        "work_pool": {"name": pool},
+        "work_pool": {"name": pool, "job_variables": deployment.job_variables},
     }

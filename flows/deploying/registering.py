@@ -37,6 +37,7 @@ def register_plan(plan: Plan, api_url: str) -> list[str]:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from flows.events import automations
+    from flows.reconciling.automation import register_heartbeats
 
     try:
         with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
@@ -47,6 +48,7 @@ def register_plan(plan: Plan, api_url: str) -> list[str]:
             done += _tidy(client, plan)
         for config in plan.configs:
             done += automations.register(config, api_url)
+        register_heartbeats(api_url)
     except PrefectHTTPStatusError as error:
         if error.response.status_code >= 500 or error.response.status_code in (401, 403):
             raise ServiceUnavailable(f"Prefect's server at {api_url} answers {error.response.status_code}; see its log") from error
@@ -90,6 +92,7 @@ def _register(client: SyncPrefectClient, deployment: Deployment, plan: Plan, ver
         "enforce_parameter_schema": True,
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(plan.root)}}],
         "work_pool_name": plan.pool,
+        "job_variables": deployment.job_variables,
     }
     try:
         there = client.read_deployment_by_name(deployment.full_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
@@ -20,14 +21,24 @@ WITHIN = timedelta(seconds=75)
 
 
 def register_heartbeats(api_url: str) -> str:
-    """Make the automation, or bring it up to date; one that a person switched off stays off. Returns its id."""
+    """Make the automation, or bring it up to date; one that a person switched off stays off. Returns its id.
+
+    One that is as it should be is left alone: written anew, it would forget the silences that it is counting.
+    """
     wanted = _automation()
     with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
         found = next(iter(client.read_automations_by_name(NAME)), None)
         if found is None:
             return str(client.create_automation(wanted))
-        client.update_automation(found.id, wanted.model_copy(update={"enabled": found.enabled}))
+        if _content(found) != _content(wanted):
+            client.update_automation(found.id, wanted.model_copy(update={"enabled": found.enabled}))
         return str(found.id)
+
+
+def _content(automation: AutomationCore) -> dict[str, Any]:
+    """What we decide of it, without the ids that Prefect gives."""
+    told = automation.model_dump(mode="json", include={"description", "trigger", "actions"})
+    return {**told, "trigger": {key: value for key, value in told["trigger"].items() if key != "id"}}
 
 
 def _automation() -> AutomationCore:

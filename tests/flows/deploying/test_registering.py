@@ -16,6 +16,7 @@ import yaml
 from flows.deploying.plans import plan_deployments
 from flows.deploying.prefect_file import FILE, render_file, write_file
 from flows.deploying.registering import register
+from flows.reconciling.automation import NAME
 from tasks.errors import ConfigError, ServiceUnavailable
 from tests.operation import ROOT, Operated, Worker, ask, await_run
 from tests.small import small_config
@@ -84,10 +85,14 @@ def test_registered_again_a_pause_stays_and_a_schedule_that_went_away_is_removed
     assert schedules["nightly"]["schedule"]["timezone"] == "America/New_York"
     assert schedules["often"]["parameters"] == {"tune": "never", "note": "between the nights"}
     assert first["enforce_parameter_schema"]
+    assert first["job_variables"] == {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
+    (silence,) = ask(f"{operated.api_url}/automations/filter", {"automations": {"name": {"any_": [NAME]}}})
+    assert (silence["enabled"], silence["trigger"]["within"]) == (True, 75)
     ask(f"{operated.api_url}/deployments/{first['id']}/schedules/{schedules['nightly']['id']}", {"active": False}, "PATCH")
 
     again = {"schedules": [OPERATION["schedules"][0]]}  # type: ignore[index]
     done = register([config_of(folder, "again", again)], operated.api_url, "pool-again")
+    assert ask(f"{operated.api_url}/automations/{silence['id']}")["updated"] == silence["updated"]
     second = deployed(operated, "retrain/again")
     assert second["id"] == first["id"]
     assert [(schedule["slug"], schedule["active"]) for schedule in second["schedules"]] == [("nightly", False)]
@@ -105,7 +110,17 @@ def test_prefects_own_command_does_the_same_with_the_file(operated: Operated, fo
     assert ended.returncode == 0, ended.stdout + ended.stderr
     theirs = deployed(operated, "retrain/same")
     assert theirs["updated"] > ours["updated"], ended.stdout
-    same = ("parameters", "tags", "description", "entrypoint", "pull_steps", "version", "parameter_openapi_schema", "work_pool_name")
+    same = (
+        "job_variables",
+        "parameters",
+        "tags",
+        "description",
+        "entrypoint",
+        "pull_steps",
+        "version",
+        "parameter_openapi_schema",
+        "work_pool_name",
+    )
     assert {key: theirs[key] for key in same} == {key: ours[key] for key in same}
     told = [[(one["slug"], one["schedule"], one["parameters"], one["active"]) for one in found["schedules"]] for found in (theirs, ours)]
     assert sorted(map(json.dumps, told[0])) == sorted(map(json.dumps, told[1]))

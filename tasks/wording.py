@@ -41,9 +41,9 @@ def escape_markdown(text: object, limit: int = 600) -> str:
     return "".join(ENTITIES.get(character, character) for character in marked)
 
 
-def markdown_link(address: str) -> str:
-    """A link to an address, spelled out; what could end it or its table cell is percent-encoded."""
-    return f"[{escape_markdown(address)}](<{quote(clean(address), safe=_IN_ADDRESSES)}>)"
+def markdown_link(address: str, text: str = "") -> str:
+    """A link to an address, spelled out where it has no text; what could end it or its table cell is percent-encoded."""
+    return f"[{escape_markdown(text or address)}](<{quote(clean(address), safe=_IN_ADDRESSES)}>)"
 
 
 def fence(text: str, language: str = "") -> str:

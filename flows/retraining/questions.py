@@ -124,7 +124,7 @@ def show_question(question: Question, result: Result, short: bool = False) -> st
         "Answer until": f"{say_moment(question.deadline)}; after that it is {AFTERWARDS[question.default]}",
     }
     told = "\n".join(f"- {what}: {escape_markdown(text, 1000)}" for what, text in lines.items() if text)
-    page = f"The retrain in MLflow: {markdown_link(result.look['MLflow'])}" if "MLflow" in result.look else ""
+    page = markdown_link(result.look["MLflow"], "The retrain in MLflow") if "MLflow" in result.look else ""
     heading = f"**Make {escape_markdown(name)} the champion?**"
     if short:
         return "\n\n".join(filter(None, (heading, told, page)))

@@ -16,7 +16,6 @@ from flows.telling.views import Views, run_page
 from tasks.homes import Home
 from tasks.tracking import Run
 
-
 MLFLOW_PAGES = "EVERTUNE_MLFLOW_PAGES"
 """Variable with the address at which people's browsers reach MLflow's server, where runs reach it at another one."""
 

@@ -128,7 +128,7 @@ def show_question(question: Question, result: Result, short: bool = False) -> st
     heading = f"**Make {escape_markdown(name)} the champion?**"
     if short:
         return "\n\n".join(filter(None, (heading, told, page)))
-    how = f"Answer with **Resume** on this run's page, or in a shell:\n\n{commands(question)}"
+    how = f"Answer with **Resume**, in the menu at the top right of this page, or in a shell:\n\n{commands(question)}"
     return "\n\n".join(filter(None, (heading, told, page, how)))
 
 

@@ -62,17 +62,36 @@ def run(options: argparse.Namespace) -> int:
     with nullcontext() if os.environ.get("PREFECT_API_URL") else embedded_prefect(home) as server:
         overrides = _overrides(options)
         _get_ready(home, options.config, overrides)
-        from flows.retrain import retrain
-
         gc.freeze()
         gc.enable()
         if server is not None:
             server.wait()
         with redirect_stdout(sys.stderr):  # whatever a library or a user's source function prints
-            wishes = {"promote": options.promote, "note": options.note, "dry_run": options.dry_run, "force": options.force}
-            result = cast("Result", retrain(str(options.config), as_of=options.as_of, overrides=overrides, **wishes))
+            result = _retrain(options, overrides)
     print(result.to_json() if options.json else result)
     return 0
+
+
+def _retrain(options: argparse.Namespace, overrides: dict[str, Any]) -> Result:
+    """The flow's result. It stands where Prefect's server is gone by the time that the flow ends: it is in MLflow and the registry."""
+    import httpx
+
+    from flows.retrain import retrain
+    from flows.retraining.outcomes import last_outcome
+    from flows.services.servers import drop_events
+
+    wishes = {"promote": options.promote, "note": options.note, "dry_run": options.dry_run, "force": options.force}
+    try:
+        return cast("Result", retrain(str(options.config), as_of=options.as_of, overrides=overrides, **wishes))
+    except httpx.TransportError as error:
+        drop_events()
+        outcome = last_outcome()
+        if outcome is None:
+            raise
+        logging.getLogger("evertune").warning("Prefect's server is gone (%s): its page of this retrain ends before its end", error)
+        if isinstance(outcome, EvertuneError):
+            raise outcome from None
+        return outcome
 
 
 def _get_ready(home: Home, config: str, overrides: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from flows.notices.sending import announce_error, announce_result
 from flows.reconciling.runs import end_dead_runs
 from flows.retraining.approving import ask_person, expire_approvals, find_answer
 from flows.retraining.judging import ask_refitted, explain, find_rival, measure_slide
+from flows.retraining.outcomes import keep_outcome
 from flows.retraining.searching import Workers, open_tuner
 from flows.retraining.wishes import (
     AsOf,
@@ -116,6 +117,7 @@ def retrain(
     Returns a Result; its verdict names the final state. Raises tasks.errors.EvertuneError, whose `summary` is the same.
     """
     settle_in()
+    keep_outcome(None)
     wanted = None
     try:
         wanted = read_wished(config, tune, trials, minutes, families, overrides)
@@ -128,11 +130,13 @@ def retrain(
             if isinstance(error, Conflict) and not error.summary and _cancels(wanted):
                 return Cancelled(message=f"operation.overlap is cancel: {error}")
             announce_error(wanted, error)
+        keep_outcome(error)
         return Failed(message=str(error), data=error)
     except Exception as error:
         if wanted is not None:
             announce_error(wanted, error)
         raise
+    keep_outcome(result)
     emit_verdict(result)
     announce_result(wanted, result)
     if result.verdict == "ask":

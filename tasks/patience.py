@@ -32,7 +32,7 @@ log = logging.getLogger("evertune")
 class Outage:
     """Whether one store answers, as all who ask it in this process find out together. Threads may share it."""
 
-    def __init__(self, where: str, wait: float = WAIT_SECONDS) -> None:
+    def __init__(self, where: str, wait: float) -> None:
         self.where, self._wait = where, wait
         self._deadline: float | None = None
         self._refused_until = 0.0
@@ -45,29 +45,34 @@ class Outage:
     ) -> Answer:
         """What the function returns, asked again while its store is away; without patience it is asked once.
 
+        Given up, too, when it alone has failed for so long, while others are answered.
+
         For what must not be made twice: `made` finds what an earlier try of the same `key` has made without our hearing of it.
         Raises ServiceUnavailable, and whatever else the function raises.
         """
-        tries = 0
+        tries, first = 0, 0.0
         while True:
             self._refuse_at_rest()
             try:
                 found = made() if made and key in self._doubtful else None
                 answer = function() if found is None else found
+            except ServiceUnavailable:  # a call within this one has waited
+                raise
             except Exception as error:
                 if not is_passing(error):
                     self._note_answer()
                     raise
                 if made and not is_refused(error):
                     self._doubtful.add(key)
-                self._bear(error, tries, patient)
+                first = first or time.monotonic()
+                self._bear(error, tries, first, patient)
                 tries += 1
             else:
                 self._doubtful.discard(key)
                 self._note_answer()
                 return answer
 
-    def _bear(self, error: Exception, tries: int, patient: bool) -> None:
+    def _bear(self, error: Exception, tries: int, first: float, patient: bool) -> None:
         """Wait a little. Raises ServiceUnavailable where nobody waits, and once the outage has been waited for long enough."""
         why = say_why(error)
         if not patient:
@@ -75,9 +80,10 @@ class Outage:
         pause, now = PAUSES[min(tries, len(PAUSES) - 1)], time.monotonic()
         with self._lock:
             self._deadline = self._deadline or now + self._wait
-            left = self._deadline - now
+            left = min(self._deadline, first + self._wait) - now
             if left <= pause:
-                self._refused_until = now + REST_SECONDS
+                if self._deadline <= now + pause:  # else others are answered
+                    self._refused_until = now + REST_SECONDS
                 raise self._given_up(why) from error
             said = self._said
             if tries and now - said >= SAY_SECONDS:  # the first try may have met a connection that was closed long ago
@@ -103,7 +109,7 @@ class Outage:
 @functools.cache
 def outage_of(uri: str) -> Outage:
     """The one of this process's that is about this store."""
-    return Outage(f"MLflow at {mask(uri)}")
+    return Outage(f"MLflow at {mask(uri)}", WAIT_SECONDS)
 
 
 class PatientClient:

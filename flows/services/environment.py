@@ -12,6 +12,7 @@ EMBEDDED = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait spin by default: beside other work on the same cores a fit took ten times as long
+    "PREFECT_CLIENT_MAX_RETRIES": "3",  # of 2, 4 and 8 seconds; the last state is tried twice over
     "PREFECT_LOGGING_EXTRA_LOGGERS": "evertune",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",

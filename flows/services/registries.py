@@ -8,11 +8,13 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tasks.errors import ConfigError, EvertuneError, ServiceUnavailable
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from tasks.homes import Home
     from tasks.leases import Lease
     from tasks.registry import Entry
@@ -77,13 +79,15 @@ def open_registry() -> Iterator[tuple[Tracker, Home]]:
     _require_mlflow()
     import mlflow
 
+    from tasks.patience import PatientClient, outage_of
     from tasks.tracking import Tracker, service_fault
 
+    uri = given or home.mlflow_url
     try:
         with nullcontext() if given else first_access(home):
-            mlflow.set_tracking_uri(given or home.mlflow_url)
+            mlflow.set_tracking_uri(uri)
             client = mlflow.MlflowClient()
-        yield Tracker(client, "", given or home.mlflow_url), home
+        yield Tracker(cast("MlflowClient", PatientClient(client, outage_of(uri))), "", uri), home
     except EvertuneError:
         raise
     except Exception as error:

@@ -161,6 +161,15 @@ def flush_client(server: PrefectServer) -> None:
         thread.submit(drain, FLUSH_SECONDS).result()
 
 
+def drop_events() -> None:
+    """Let go of the events that a server which is gone will never take: at exit each would be tried for seven seconds."""
+    from prefect.events.worker import EventsWorker
+
+    for worker in list(EventsWorker._instances.values()):  # type: ignore[misc]  # it is one for each class
+        with worker._queue.mutex:
+            worker._queue.queue.clear()
+
+
 def drain(seconds: float) -> None:
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

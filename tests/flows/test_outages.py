@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from mlflow import MlflowClient
 
-import tasks.tracking
+import tasks.patience
 from flows.services.pages import start_mlflow
 from flows.services.preflight import MLFLOW_LIMITS
-from flows.services.servers import free_socket
+from flows.services.servers import free_socket, start_prefect
 from tasks.errors import ServiceUnavailable
 from tasks.homes import Home
-from tasks.patience import Outage
+from tests.operation import ask
+from tests.small import small_config
 from tests.stores import Retrain
 
 LONG_SEARCH: dict[str, Any] = {"trials": None, "minutes": 0.25, "parallel": 2}
@@ -59,9 +65,12 @@ def mlflow_server(store: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mlfl
 
 
 @pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An outage is given up after a few seconds instead of a minute."""
-    monkeypatch.setattr(tasks.tracking, "outage_of", lambda uri: Outage(f"MLflow at {uri}", PATIENCE))
+    monkeypatch.setattr(tasks.patience, "WAIT_SECONDS", PATIENCE)
+    tasks.patience.outage_of.cache_clear()
+    yield
+    tasks.patience.outage_of.cache_clear()
 
 
 def during_the_search(client: MlflowClient, act: Callable[[], None]) -> threading.Thread:
@@ -134,3 +143,62 @@ def test_mlflow_away_for_good_ends_the_run_with_75_and_the_same_run_goes_on_late
     assert again.seconds["tune"] < 5  # all forty trials were kept
     mine = [run for run in runs(client, "trial") if run.data.tags["mlflow.parentRunId"] == again.mlflow_run_id]
     assert sorted(int(run.data.tags["evertune.trial"]) for run in mine) == list(range(40))
+
+
+def test_prefect_gone_for_good_while_it_is_tuned_costs_its_pages_alone(used_home: Home, tmp_path: Path) -> None:
+    config = small_config(tmp_path / "shop", tuning={"trials": 20, "minutes": None})
+    command = [sys.executable, "-m", "flows.command_line", "run", str(config), "--as-of", "2024-04-30", "--json"]
+    settings = {**os.environ, "PREFECT_CLIENT_MAX_RETRIES": "1"}  # each takes seconds, and what comes after them is what is asked here
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        read = threading.Thread(target=lambda: said.extend(iter(process.stderr.readline, "")))  # type: ignore[union-attr]
+        said: list[str] = []
+        read.start()
+        while not any("tune ..." in line for line in said):
+            assert process.poll() is None, said
+            time.sleep(0.05)
+        (server,) = [found for found in psutil.Process(process.pid).children(recursive=True) if is_server(found)]
+        server.kill()
+        killed = time.monotonic()
+        out = process.stdout.read()  # type: ignore[union-attr]
+        assert process.wait() == 0
+    read.join()
+    assert time.monotonic() - killed < 60
+    assert json.loads(out)["verdict"] == "promoted"
+    assert any("Prefect's server is gone" in line for line in said)
+    assert not any(line.startswith("Traceback") for line in said)
+    assert MlflowClient(used_home.mlflow_url).get_registered_model("shop").aliases == {"champion": 1}
+
+
+def test_prefect_killed_and_back_after_ten_seconds_hears_how_it_ended(used_home: Home, tmp_path: Path) -> None:
+    config = small_config(tmp_path / "shop", tuning={"trials": 30, "minutes": None})
+    address, server = start_prefect(used_home, free_socket(), pages=True)
+    port = int(address.rpartition(":")[2])
+    server.wait_until_healthy(f"{address}/api/health", 180)
+    try:
+        command = [sys.executable, "-m", "flows.command_line", "run", str(config), "--as-of", "2024-04-30", "--json"]
+        settings = {**os.environ, "PREFECT_API_URL": f"{address}/api"}
+        with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "tune ..." in line:
+                    break
+            for child in psutil.Process(server.process.pid).children(recursive=True):
+                child.kill()
+            server.process.wait(30)
+            time.sleep(10)
+            server = start_prefect(used_home, free_socket(port), pages=True)[1]
+            out, said = process.communicate(timeout=180)
+            assert process.returncode == 0, said
+        result = json.loads(out)
+        assert result["verdict"] == "promoted"
+        server.wait_until_healthy(f"{address}/api/health", 180)
+        run = ask(f"{address}/api/flow_runs/{result['prefect_flow_run_id']}")
+        assert (run["state"]["type"], run["state"]["name"]) == ("COMPLETED", "Promoted")
+    finally:
+        server.stop()
+
+
+def is_server(process: psutil.Process) -> bool:
+    """Prefect's own, not its guard."""
+    command = process.cmdline()
+    return "flows.services.prefect_server" in command and "flows.services.guard" not in command

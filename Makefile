@@ -25,7 +25,7 @@ test: setup  ## every check and every test
 	@sh tests/run.sh
 
 everyday: setup  ## every check, and the tests that need no server of Prefect's or MLflow's: about ten minutes
-	@sh tests/run.sh tests/tasks tests/configs
+	@sh tests/run.sh tests/configs tests/tasks
 
 lint: setup  ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

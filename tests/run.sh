@@ -17,7 +17,7 @@ fi
 # Two side by side: one mostly waits for servers, the other one computes. What the second prints is shown once it has ended.
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-COVERAGE_FILE=.coverage.parts $bin/pytest --cov --cov-report= --durations=15 tests/tasks tests/configs tests/benchmarks >"$said" 2>&1 &
+COVERAGE_FILE=.coverage.parts $bin/pytest --cov --cov-report= --durations=15 tests/configs tests/benchmarks tests/tasks >"$said" 2>&1 &
 parts=$!
 trap 'kill $parts 2>/dev/null; rm -f "$said"' INT TERM
 flows=0

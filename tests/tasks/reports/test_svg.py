@@ -56,7 +56,7 @@ def test_large_test_windows_and_long_searches_stay_small_and_quick() -> None:
     for task in ("binary", "regression"):
         many = evaluated(task, truth, prediction, prediction**1.1)
         drawn |= plots(replace(many, search=replace(story.search, trials=trials), importance={f"f{k}": 1 / (k + 1) for k in range(5000)}))
-    assert time.process_time() - started < 2.0
+    assert time.process_time() - started < 20  # a second; what grows with the square of the rows takes minutes
     assert len(drawn) == 9
     assert max(map(len, drawn.values())) < 100_000
 

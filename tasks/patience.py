@@ -60,7 +60,7 @@ class Outage:
                 raise
             except Exception as error:
                 if not is_passing(error):
-                    self._note_answer()
+                    self.note_answer()
                     raise
                 if made and not is_refused(error):
                     self._doubtful.add(key)
@@ -69,7 +69,7 @@ class Outage:
                 tries += 1
             else:
                 self._doubtful.discard(key)
-                self._note_answer()
+                self.note_answer()
                 return answer
 
     def _bear(self, error: Exception, tries: int, first: float, patient: bool) -> None:
@@ -99,7 +99,8 @@ class Outage:
         silent = f"{self.where} has not answered for {self._wait:.0f} seconds ({why})"
         return ServiceUnavailable(f"{silent}; run the same again once it is back: finished trials are kept")
 
-    def _note_answer(self) -> None:
+    def note_answer(self) -> None:
+        """It was heard: what was given up a moment ago is asked again."""
         with self._lock:
             if self._deadline is not None and self._said:
                 log.info("%s answers again", self.where)

@@ -168,8 +168,10 @@ def connect(home: Home, experiment: str) -> Tracker:
         with first_access(home):
             mlflow.set_tracking_uri(uri)
             client = mlflow.MlflowClient(uri)  # at the start nothing is waited for: nothing is lost yet
-            patient = cast("MlflowClient", PatientClient(client, outage_of(uri)))
+            outage = outage_of(uri)
+            patient = cast("MlflowClient", PatientClient(client, outage))
             found = client.get_experiment_by_name(experiment)
+            outage.note_answer()  # an earlier run of this process may have given it up a moment ago
             if found is None:
                 place = None if artifacts is None else (artifacts / experiment).absolute().as_uri()
                 return Tracker(patient, _create_experiment(client, experiment, place), uri)

@@ -68,6 +68,7 @@ def mlflow_server(store: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mlfl
 def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An outage is given up after a few seconds instead of a minute."""
     monkeypatch.setattr(tasks.patience, "WAIT_SECONDS", PATIENCE)
+    monkeypatch.setattr(tasks.patience, "REST_SECONDS", 3600.0)  # for ever: the next run asks afresh all the same
     tasks.patience.outage_of.cache_clear()
     yield
     tasks.patience.outage_of.cache_clear()

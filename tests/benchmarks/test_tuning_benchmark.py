@@ -13,7 +13,7 @@ from tests.benchmarks.tuning.cells import Attempt, Cell, Run, append, read_place
 from tests.benchmarks.tuning.drawing import draw
 from tests.benchmarks.tuning.lineup import COLD, DEFAULTS, FIFTH, FLAML, MEMORY, OPTUNA, YARDSTICK, best_peer, memory_of, plan
 from tests.benchmarks.tuning.pairs import compare
-from tests.benchmarks.tuning.publishing import published, renewed, section
+from tests.benchmarks.tuning.publishing import PAGE, page, published, renewed, section
 from tests.benchmarks.tuning.tables import summary
 
 ROOT = Path(__file__).parent.parent.parent
@@ -136,5 +136,6 @@ def test_only_what_is_between_the_markers_is_renewed() -> None:
         renewed("no markers", "new")
 
 
-def test_the_readme_says_what_the_published_results_say() -> None:
+def test_readme_and_page_say_what_the_published_results_say() -> None:
+    assert (ROOT / PAGE).read_text(encoding="utf-8") == page(ROOT)
     assert published((ROOT / "README.md").read_text(encoding="utf-8")) == section(ROOT)

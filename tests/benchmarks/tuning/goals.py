@@ -32,9 +32,13 @@ class Goal:
 
 def check_goals(runs: Runs, budgets: Sequence[float], months: Sequence[str], overhead: dict[str, Any] | None) -> str:
     """A table: each goal, its figure, and whether it was met or by how much it was missed."""
+    return "\n".join(["| goal | measured | |", "|---|---|---|", *(goal.row for goal in all_goals(runs, budgets, months, overhead))])
+
+
+def all_goals(runs: Runs, budgets: Sequence[float], months: Sequence[str], overhead: dict[str, Any] | None) -> list[Goal]:
+    """Those that what was measured can tell of."""
     goals = [goal for budget in budgets for goal in _at(runs, budget, months)]
-    goals += [*_more_budget(runs, budgets, months), *_overhead(overhead)]
-    return "\n".join(["| goal | measured | |", "|---|---|---|", *(goal.row for goal in goals)])
+    return [*goals, *_more_budget(runs, budgets, months), *_overhead(overhead)]
 
 
 def _at(runs: Runs, budget: float, months: Sequence[str]) -> Iterator[Goal]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.benchmarks.tuning.cells import Cell, Run
-from tests.benchmarks.tuning.goals import check_goals
-from tests.benchmarks.tuning.lineup import DEFAULTS, EVERTUNE, FIFTH, MEMORY, NAMES, PEERS, SCORED_ALIKE, YARDSTICK, best_peer
+from tests.benchmarks.tuning.goals import all_goals, check_goals
+from tests.benchmarks.tuning.lineup import COLD, DEFAULTS, EVERTUNE, FIFTH, MEMORY, NAMES, PEERS, SCORED_ALIKE, YARDSTICK, best_peer
 from tests.benchmarks.tuning.pairs import by_pair, compare
 
 Runs = Mapping[Cell, Run]
@@ -35,6 +35,29 @@ def summary(runs: Runs, places: Sequence[dict[str, str]], overhead: dict[str, An
         parts += [f"**{budget:g} seconds, {_seeds(runs, budget)}**", _main_table(runs, budget, months), _differences(runs, budget, months)]
     parts += [LEGEND, _by_month(runs, budgets, months), check_goals(runs, budgets, months, overhead)]
     return "\n\n".join(filter(None, parts))
+
+
+def short_summary(runs: Runs, places: Sequence[dict[str, str]], overhead: dict[str, Any] | None = None) -> str:
+    """What a reader wants first: each system's loss and how far Evertune is ahead of it; how many goals were met."""
+    months, budgets = reported_months(runs), sorted({cell.budget for cell in runs if cell.budget})
+    if not months:
+        return "Nothing has been measured yet."
+    headings = ["log-loss on the month after", *(f"{budget:g} s, {_seeds(runs, budget)}" for budget in budgets)]
+    rows = [[NAMES[system], *(_loss(runs, system, budget, months) for budget in budgets)] for system in (*EVERTUNE, *PEERS)]
+    goals = all_goals(runs, budgets, months, overhead)
+    met = f"{sum(goal.short <= 0 for goal in goals)} of the {len(goals)} goals that were set beforehand are met; [all of them](tests/benchmarks/tuning/RESULTS.md)"
+    apart = f"In brackets: {NAMES[COLD]} less the peer, mean and 95 % interval, wins-losses."
+    return "\n\n".join([_places(runs, months, places), table(headings, rows), f"{apart} {met}."])
+
+
+def _loss(runs: Runs, system: str, budget: float, months: list[str]) -> str:
+    """`0.4626 (-0.0021 [-0.0044, +0.0002], 8-4)`"""
+    found = by_pair(runs, system, budget, months).values()
+    if not found:
+        return ""
+    loss = f"{statistics.fmean(run.log_loss for run in found):.4f}"
+    pair = compare(runs, (COLD, budget), (system, budget), months) if system in PEERS else None
+    return loss if pair is None else f"{loss} ({pair})"
 
 
 def _seeds(runs: Runs, budget: float) -> str:

@@ -7,14 +7,13 @@ Run by hand, or by `make screenshots`; needs `chromium` from the system and the 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from playwright.sync_api import Page, sync_playwright
+from typing import TYPE_CHECKING, Any
 
 from flows.services.pages import Pages, open_pages
 from flows.telling.views import (
@@ -31,16 +30,13 @@ from flows.telling.views import (
 )
 from tasks.homes import Home
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ARGUMENTS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--headless"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 PATIENCE_MS = 30_000
 NO_ASSISTANT = """try { localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true') } catch { /* a sandboxed frame */ }"""
 """Else its panel takes a quarter."""
@@ -120,10 +116,16 @@ def picture(page: Page, path: Path) -> Path:
     return path
 
 
+def find_chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 @contextmanager
 def chromium() -> Iterator[Page]:
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(ARGUMENTS))
         page = browser.new_page(viewport={"width": 1440, "height": 900}, device_scale_factor=1)
         page.set_default_timeout(PATIENCE_MS)
         page.add_init_script(NO_ASSISTANT)

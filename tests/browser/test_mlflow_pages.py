@@ -18,7 +18,7 @@ from tasks.homes import Home
 from tasks.records import PastScore, Result
 from tasks.reports.interactive import interactive_page
 from tests import stories
-from tests.browser.test_report_page import QUIET
+from tests.browser.screenshots import NO_ASSISTANT
 from tests.small import at_day, small_config, small_table
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 60_000
-NO_ASSISTANT = """try { localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true') } catch { /* a sandboxed frame */ }"""
 GATE = {"min_rows": 20, "margin": 0.9, "slices": ["shop"]}
 RETRAINS: tuple[tuple[int, dict[str, Any]], ...] = ((90, {}), (120, {"tuning": {"when": "never"}}))
 COLUMNS = [
@@ -51,18 +50,6 @@ class Shown:
     def address(self, page: str, result: Result | None = None) -> str:
         """A page of a retrain's (the last one's) summary, at the port where it really is."""
         return self.server + "/" + (result or self.results[-1]).look[page].partition("/#")[2].join(["#", ""])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install evertune[dev]")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("there is no Chromium here; on Debian: apt-get install chromium")
-    with sync.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,15 +15,13 @@ import pytest
 from flows.deploying.registering import register
 from flows.services.pages import open_mlflow
 from tasks.homes import Home
-from tests.browser.test_mlflow_pages import NO_ASSISTANT
-from tests.browser.test_report_page import browser
+from tests.browser.screenshots import NO_ASSISTANT
 from tests.operation import Operated, Worker, ask, await_run
 from tests.small import small_config, small_table
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["browser"]
 pytestmark = pytest.mark.browser
 
 

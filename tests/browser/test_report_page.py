@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -23,10 +22,6 @@ WIDTHS = (390, 900, 1400)
 NARROW = 640
 """Below it wide tables and plots are moved sideways inside the page; the page itself never is."""
 SCREENSHOTS = os.environ.get("EVERTUNE_SCREENSHOTS")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--headless"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 CUT_OFF = "[...document.querySelectorAll('.wide, .plots')].filter(e => e.scrollWidth > e.clientWidth).length"
 # The contrast of every visible text with what lies behind it, as WCAG 2 reckons it; texts below the limit.
 FAINT = """limit => {
@@ -49,18 +44,6 @@ FAINT = """limit => {
   }
   return faint;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install evertune[dev]")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("there is no Chromium here; on Debian: apt-get install chromium")
-    with sync.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
-        yield started
-        started.close()
 
 
 @pytest.fixture

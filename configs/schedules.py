@@ -6,6 +6,7 @@ Prefect would take most of these, and then never run, run an hour off, or fail e
 from __future__ import annotations
 
 import itertools
+import re
 import zoneinfo
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,15 @@ from cronsim import CronSim, CronSimError
 from configs.faults import describe_faults
 from tasks.settings.operation import Choices, Schedule
 from tasks.settings.values import Settings, format_duration
+from tasks.sources.source import mask
 from tasks.wording import did_you_mean
 
 if TYPE_CHECKING:
     from configs.schema import RetrainConfig
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+PLAIN = re.compile(r"(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)+|L", re.IGNORECASE)
+"""A field of a cron as every reader of crons reads it."""
 YEARS_AHEAD = 10
 """How far changes of the clocks are looked for: far enough that every date on which a zone changes has come up."""
 
@@ -82,6 +86,9 @@ def _faults_of_interval(key: str, every: timedelta) -> Iterator[str]:
 def _faults_of_cron(key: str, cron: str, zone: zoneinfo.ZoneInfo | None) -> Iterator[str]:
     if len(cron.split()) != 5:
         yield f"{key} must be five fields (minute, hour, day, month, weekday), such as `0 6 * * *`, got {cron!r}"
+        return
+    if not all(PLAIN.fullmatch(field) for field in cron.split()):  # Prefect reads the rest otherwise, or not at all
+        yield f"{key} must be numbers, names, *, ranges, lists and steps (day also L, the month's last), got {cron!r}; such as `0 6 * * *`"
         return
     try:
         first = next(CronSim(cron, datetime.now(UTC)), None)
@@ -149,6 +156,9 @@ def _faults_of_choices(config: RetrainConfig, key: str, choices: Choices) -> Ite
     """What the config itself would say with these choices on top."""
     if any(name.partition(".")[0] == "operation" for name in choices.overrides):
         yield f"{key}.overrides: operation is no part of a retrain; change it in the section itself"
+        return
+    if any(name.startswith("source") and mask(str(value)) != str(value) for name, value in choices.overrides.items()):
+        yield f"{key}.overrides: source holds a password, which Prefect would keep in clear; name a variable as url_env instead"
         return
     if "{{" in f"{choices.note}{choices.overrides}":
         yield f"{key}: {{{{ would be filled in by Prefect when it is deployed; write it otherwise in note and overrides"

@@ -79,11 +79,14 @@ def _retrain(options: argparse.Namespace, overrides: dict[str, Any]) -> Result:
     from flows.retrain import retrain
     from flows.retraining.outcomes import last_outcome
     from flows.services.servers import drop_events
+    from tasks.settings.operation.schedules import LONGEST_NOTE
 
+    if len(options.note) > LONGEST_NOTE:
+        raise ConfigError(f"--note must be at most {LONGEST_NOTE:,} characters, got {len(options.note):,}")
     wishes = {"promote": options.promote, "note": options.note, "dry_run": options.dry_run, "force": options.force}
     try:
         return cast("Result", retrain(str(options.config), as_of=options.as_of, overrides=overrides, **wishes))
-    except httpx.TransportError as error:
+    except httpx.HTTPError as error:  # it does not answer, or with an error of its own
         drop_events()
         outcome = last_outcome()
         if outcome is None:

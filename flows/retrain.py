@@ -5,7 +5,9 @@ A plain Prefect flow: `retrain("configs/flights.yaml")` from Python or a noteboo
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,13 +46,13 @@ from flows.retraining.wishes import (
 from flows.services.preflight import check_services, studies_url
 from flows.telling.gauges import gauges
 from flows.telling.journal import Journal
-from flows.telling.occasions import Occasion, find_occasion, plain, superseded
+from flows.telling.occasions import Occasion, Skipped, find_occasion, plain, superseded
 from flows.telling.settling import settle_in
 from tasks.checks.sentinels import watch_split
 from tasks.comparisons.golden import require_golden
 from tasks.deciding import decide_tuning, judge_probe, last_best, nothing_new
 from tasks.drift import measure_drift
-from tasks.errors import Conflict, EvertuneError
+from tasks.errors import EvertuneError, Held
 from tasks.evaluation import evaluate_model
 from tasks.features import build_features
 from tasks.gate import judge_candidate
@@ -67,6 +69,7 @@ from tasks.registry import find_prior, repair_aliases
 from tasks.registry.proving import Prover
 from tasks.remembering import MODEL_TAG
 from tasks.settings.operation import Promote
+from tasks.sources.source import mask
 from tasks.splitting import split_table
 from tasks.stage import timed
 from tasks.targets import encode
@@ -75,6 +78,7 @@ from tasks.training import refit_model, train_model
 from tasks.tuning import tune_model
 from tasks.validation import validate_table
 
+log = logging.getLogger("evertune")
 VERDICTS: dict[Answer, Literal["promoted", "kept", "ask"]] = {"promote": "promoted", "keep": "kept", "ask": "ask"}
 
 
@@ -123,11 +127,13 @@ def retrain(
         wanted = read_wished(config, tune, trials, minutes, families, overrides)
         result = find_answer(wanted)
         if result is None and (reason := superseded() or cooling(wanted)):
-            return Completed(name="Skipped", message=reason)
+            raise Skipped(reason)
         result = result or run_retrain(wanted, as_of, force, promote=promote, note=note, dry_run=dry_run)
+    except Skipped as reason:
+        return Completed(name="Skipped", message=str(reason))
     except EvertuneError as error:
         if wanted is not None:
-            if isinstance(error, Conflict) and not error.summary and _cancels(wanted):
+            if isinstance(error, Held) and _cancels(wanted):
                 return Cancelled(message=f"operation.overlap is cancel: {error}")
             announce_error(wanted, error)
         keep_outcome(error)
@@ -155,7 +161,7 @@ def run_retrain(
 ) -> Result:
     """The retrain without Prefect around it: every record still goes to MLflow. It holds its model: nobody else retrains it meanwhile.
 
-    A dry run holds nothing and registers nothing.
+    A dry run holds nothing and registers nothing. Raises Skipped where a later slot came due while it waited for its model.
     """
     occasion = find_occasion()
     as_of = as_of or occasion.instant
@@ -176,7 +182,7 @@ def run_retrain(
                 repair_aliases(tracker, config.model_name, lease)
                 end_dead_runs(home, tracker, config.model_name)
                 if occasion.flow_run_id:
-                    expire_approvals(config.model_name, lease)
+                    _tidy_approvals(config.model_name, lease)
             prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None, config.target)
             journal = Journal(config, as_of, home, run, prior, timing, occasion, promote)
             try:
@@ -190,17 +196,30 @@ def run_retrain(
                 raise foreseen from error.__cause__ if foreseen is error else error
 
 
+def _tidy_approvals(model: str, lease: Lease) -> None:
+    """Questions about earlier retrains of the model, ended where they are overdue; trouble with them is no reason to end this one."""
+    try:
+        expire_approvals(model, lease)
+    except Exception as error:
+        log.warning("overdue approvals of %s are left to the reconciler: %s", model, mask(str(error)))
+
+
 def _cancels(config: RetrainConfig) -> bool:
     """Whether a retrain that found its model held is cancelled, rather than failed."""
     return config.operation.overlap == "cancel" and find_occasion().deployed
 
 
-def _hold(config: RetrainConfig, home: Home, name: str, occasion: Occasion, dry_run: bool) -> AbstractContextManager[Lease | None]:
-    """The model's lease; a deployed retrain waits for it where the config says so."""
+@contextmanager
+def _hold(config: RetrainConfig, home: Home, name: str, occasion: Occasion, dry_run: bool) -> Iterator[Lease | None]:
+    """The model's lease; a deployed retrain waits for it where the config says so. Raises Held, and Skipped as `run_retrain` does."""
     if dry_run:
-        return nullcontext()
+        yield None
+        return
     wait = config.operation.wait.total_seconds() if occasion.deployed and config.operation.overlap == "wait" else 0.0
-    return hold_lease(studies_url(home), config.model_name, config.registry.lease_seconds, f"the retrain {name}", wait=wait)
+    with hold_lease(studies_url(home), config.model_name, config.registry.lease_seconds, f"the retrain {name}", wait=wait) as lease:
+        if wait and (reason := superseded()):
+            raise Skipped(reason)
+        yield lease
 
 
 def _stages(journal: Journal, workers: Workers, lease: Lease | None, force: bool) -> Result:

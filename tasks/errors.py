@@ -62,6 +62,10 @@ class Conflict(EvertuneError):
     exit_code = 5
 
 
+class Held(Conflict):
+    """Somebody else retrains the model, or decides on it, at this moment; nothing is wrong."""
+
+
 class ServiceUnavailable(EvertuneError):
     """A tracker, a database or the disk did not answer; nothing is wrong with config or data."""
 

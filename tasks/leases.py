@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import ConfigError, Conflict, ServiceUnavailable
+from tasks.errors import ConfigError, Conflict, Held, ServiceUnavailable
 
 if TYPE_CHECKING:
     import sqlalchemy
@@ -67,7 +67,7 @@ def hold_lease(url: str, name: str, seconds: float, who: str = "a retrain", seiz
     """Hold the model `name` while the body runs; a thread renews the hold every third of `seconds`.
 
     `url` is the study database (SQLite or PostgreSQL), `who` is shown to whoever comes second, `seize` takes the model from
-    a living holder, who is fenced off. Raises Conflict when somebody else holds it and has not given it up within `wait`
+    a living holder, who is fenced off. Raises Held when somebody else holds it and has not given it up within `wait`
     seconds, ServiceUnavailable when the database does not answer. A holder whose process is dead, as far as this machine can
     tell, or that did not renew in time is replaced.
     """
@@ -197,12 +197,12 @@ class Database:
 
 
 def _take_in_time(database: Database, name: str, seconds: float, who: str, seize: bool, wait: float) -> int:
-    """Take the row as soon as it is free, and return its new token. Raises Conflict once `wait` seconds are over."""
+    """Take the row as soon as it is free, and return its new token. Raises Held once `wait` seconds are over."""
     deadline, told = time.monotonic() + wait, False
     while True:
         try:
             return _take(database, name, seconds, who, seize)
-        except Conflict as error:
+        except Held as error:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise
@@ -213,14 +213,14 @@ def _take_in_time(database: Database, name: str, seconds: float, who: str, seize
 
 
 def _take(database: Database, name: str, seconds: float, who: str, seize: bool) -> int:
-    """Take the row, and return its new token. Raises Conflict."""
+    """Take the row, and return its new token. Raises Held."""
     with database.transaction(WAIT_SECONDS) as run:
         run(ADD, name=name)
         lock = " FOR UPDATE" if database.kind == "postgresql" else ""
         row = run(READ + lock, name=name).mappings().one()
         reason = "by force" if seize else _why_free(row)
         if row["holder"] and reason is None:
-            raise Conflict(
+            raise Held(
                 f"the model {name} is held by {_describe(row)}; wait until that is over, or end it "
                 f"(a holder that is not heard of for {row['expires'] - row['renewed']:g} seconds loses its hold)"
             )

@@ -7,8 +7,13 @@ from datetime import UTC, datetime
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
+
+
+class Skipped(Exception):
+    """Nothing is to do; the reason is its text."""
+
 
 ALIVE = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
 
@@ -41,7 +46,7 @@ def plain(instant: datetime) -> datetime:
 
 
 def superseded() -> str | None:
-    """Why a scheduled run is left to a later one: its slot was missed, and one that came after it is due too. None for any other run.
+    """Why a scheduled run is left to a later one: its slot was missed, and a later one of the same schedule is due too. None for other runs.
 
     So any number of missed slots is caught up once, by the last of them.
     """
@@ -57,7 +62,7 @@ def superseded() -> str | None:
         }
     )
     with get_client(sync_client=True) as client:
-        due = [other for other in client.read_flow_runs(flow_run_filter=wanted) if other.auto_scheduled and other.id != run.id]
+        due = [other for other in client.read_flow_runs(flow_run_filter=wanted) if other.auto_scheduled and _same_schedule(other, run)]
     later = [
         other.expected_start_time for other in due if other.expected_start_time and other.expected_start_time > run.expected_start_time
     ]
@@ -65,3 +70,9 @@ def superseded() -> str | None:
         return None
     missed = f"{run.expected_start_time:%Y-%m-%d %H:%M}"
     return f"nothing to do: the slot of {max(later):%Y-%m-%d %H:%M} UTC is due too, and stands for the missed one of {missed}"
+
+
+def _same_schedule(other: FlowRun, run: FlowRun) -> bool:
+    """Each schedule of a deployment has parameters of its own: a short retrain does not stand for a long one."""
+    ours, theirs = (found.created_by.id if found.created_by else None for found in (run, other))
+    return other.id != run.id and ours == theirs

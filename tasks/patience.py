@@ -11,7 +11,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tasks.errors import ServiceUnavailable
@@ -20,11 +20,14 @@ from tasks.sources.source import mask
 WAIT_SECONDS = 60.0
 """How long one outage is waited for, by all calls together."""
 REST_SECONDS = 10.0
-"""After an outage was given up, calls are refused unasked for so long: what is still to be said at a run's end costs nothing."""
+"""After an outage was given up, each call is tried once for so long, and not at all where it would hang: a run ends soon."""
 SAY_SECONDS = 5.0
+SLOW_SECONDS, SLOW_AGAIN_SECONDS = 2.0, 30.0
+"""An answer that takes longer than the first is said to be slow; not again before the second is over."""
 PAUSES = (0.1, 0.5, 1.0)
 """Between tries; the last one from then on."""
-PASSING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED")
+PASSING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
+"""MLflow's words for 500 and 502, 503, 429 in its own answer and in that of a proxy before it, and 504."""
 Answer = TypeVar("Answer")
 log = logging.getLogger("evertune")
 
@@ -35,8 +38,8 @@ class Outage:
     def __init__(self, where: str, wait: float) -> None:
         self.where, self._wait = where, wait
         self._deadline: float | None = None
-        self._refused_until = 0.0
-        self._said = 0.0
+        self._rests_until, self._hangs = 0.0, False
+        self._said = self._said_slow = 0.0
         self._doubtful: set[str] = set()
         self._lock = threading.Lock()
 
@@ -52,7 +55,8 @@ class Outage:
         """
         tries, first = 0, 0.0
         while True:
-            self._refuse_at_rest()
+            self._refuse_to_hang()
+            began = time.monotonic()
             try:
                 found = made() if made and key in self._doubtful else None
                 answer = function() if found is None else found
@@ -60,51 +64,61 @@ class Outage:
                 raise
             except Exception as error:
                 if not is_passing(error):
-                    self.note_answer()
+                    self._note_answer()
                     raise
                 if made and not is_refused(error):
                     self._doubtful.add(key)
-                first = first or time.monotonic()
-                self._bear(error, tries, first, patient)
+                first = first or began
+                self._bear(error, tries, began, first, patient)
                 tries += 1
             else:
                 self._doubtful.discard(key)
-                self.note_answer()
+                self._note_answer(time.monotonic() - began)
                 return answer
 
-    def _bear(self, error: Exception, tries: int, first: float, patient: bool) -> None:
+    def _bear(self, error: Exception, tries: int, began: float, first: float, patient: bool) -> None:
         """Wait a little. Raises ServiceUnavailable where nobody waits, and once the outage has been waited for long enough."""
         why = say_why(error)
         if not patient:
             raise ServiceUnavailable(f"{self.where} does not answer: {why}") from error
         pause, now = PAUSES[min(tries, len(PAUSES) - 1)], time.monotonic()
         with self._lock:
-            self._deadline = self._deadline or now + self._wait
+            self._deadline = self._deadline or began + self._wait
             left = min(self._deadline, first + self._wait) - now
+            if now < self._rests_until:
+                raise self._given_up(why) from error
             if left <= pause:
-                if self._deadline <= now + pause:  # else others are answered
-                    self._refused_until = now + REST_SECONDS
+                self._rests_until, self._hangs = now + REST_SECONDS, now - began >= SLOW_SECONDS
                 raise self._given_up(why) from error
             said = self._said
-            if tries and now - said >= SAY_SECONDS:  # the first try may have met a connection that was closed long ago
+            silent = tries > 0 or now - began >= SAY_SECONDS  # a first try that fails at once may have met a connection closed long ago
+            if silent and now - said >= SAY_SECONDS:
                 self._said = now
                 log.warning("waiting for %s, at most %.0f seconds more: %s", self.where, left, why)
         time.sleep(pause)
 
-    def _refuse_at_rest(self) -> None:
-        if time.monotonic() < self._refused_until:
+    def _refuse_to_hang(self) -> None:
+        if self._hangs and time.monotonic() < self._rests_until:
             raise self._given_up("it was given up a moment ago")
 
     def _given_up(self, why: str) -> ServiceUnavailable:
         silent = f"{self.where} has not answered for {self._wait:.0f} seconds ({why})"
         return ServiceUnavailable(f"{silent}; run the same again once it is back: finished trials are kept")
 
-    def note_answer(self) -> None:
-        """It was heard: what was given up a moment ago is asked again."""
+    def begin(self) -> None:
+        """A new run asks afresh, whatever an earlier one of this process gave up a moment ago."""
+        with self._lock:
+            self._deadline, self._rests_until, self._said = None, 0.0, 0.0
+
+    def _note_answer(self, took: float = 0.0) -> None:
+        now = time.monotonic()
         with self._lock:
             if self._deadline is not None and self._said:
                 log.info("%s answers again", self.where)
-            self._deadline, self._refused_until, self._said = None, 0.0, 0.0
+            if took >= SLOW_SECONDS and now - self._said_slow >= SLOW_AGAIN_SECONDS:
+                self._said_slow = now
+                log.warning("%s is slow: %.0f seconds for one answer", self.where, took)
+            self._deadline, self._said = None, 0.0
 
 
 @functools.cache
@@ -148,7 +162,24 @@ def find_version(client: Any, name: str, source: str, run_id: str | None = None,
     return next((version for version in found if version.name == name and version.source == source), None)
 
 
-FINDERS: dict[str, Callable[..., Any]] = {"create_run": find_run, "create_model_version": find_version}
+def find_logged_model(client: Any, experiment: str, *, source_run_id: str, **_: Any) -> Any | None:
+    """The model that this run was about to write."""
+    found = client.search_logged_models([experiment], f"source_run_id = '{source_run_id}'")
+    return next((model for model in found if model.status == "PENDING"), None)
+
+
+def find_outputs(client: Any, run_id: str, models: Sequence[Any]) -> bool | None:
+    """Whether the run names these models as its own."""
+    known = {output.model_id for output in client.get_run(run_id).outputs.model_outputs}
+    return {model.model_id for model in models} <= known or None
+
+
+FINDERS: dict[str, Callable[..., Any]] = {
+    "create_run": find_run,
+    "create_logged_model": find_logged_model,
+    "log_outputs": find_outputs,
+    "create_model_version": find_version,
+}
 """Of what must not be made twice: how it is found when the answer was lost. All else that we ask for may be asked for again."""
 
 

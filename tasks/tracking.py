@@ -171,7 +171,7 @@ def connect(home: Home, experiment: str) -> Tracker:
             outage = outage_of(uri)
             patient = cast("MlflowClient", PatientClient(client, outage))
             found = client.get_experiment_by_name(experiment)
-            outage.note_answer()  # an earlier run of this process may have given it up a moment ago
+            outage.begin()
             if found is None:
                 place = None if artifacts is None else (artifacts / experiment).absolute().as_uri()
                 return Tracker(patient, _create_experiment(client, experiment, place), uri)

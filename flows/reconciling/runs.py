@@ -75,6 +75,7 @@ def end_runs(tracker: Tracker, dead: Sequence[Any], running: Iterable[Any], entr
         if tracker.client.get_run(run.info.run_id).info.status != "RUNNING":  # it came to its end while we looked
             continue
         end_children(tracker.client, run, running)
+        end_models(tracker.client, run)
         version = entry and promoted_version(entry, run.info.run_id)
         lines.append(_finish(tracker, run, version) if version else _fail(tracker, run, entry))
         log.warning("mended: %s", lines[-1])
@@ -86,6 +87,13 @@ def end_children(client: MlflowClient, run: Any, running: Iterable[Any]) -> None
     for child in running:
         if child.data.tags.get(PARENT_TAG) == run.info.run_id:
             client.set_terminated(child.info.run_id, "KILLED")
+
+
+def end_models(client: MlflowClient, run: Any) -> None:
+    """A model that was being written when the process died: no version is made of it before it is whole."""
+    for model in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"):
+        if model.status == "PENDING":
+            client.finalize_logged_model(model.model_id, "FAILED")
 
 
 def promoted_version(entry: Entry, run_id: str) -> Any | None:

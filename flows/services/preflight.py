@@ -23,7 +23,7 @@ ALTOGETHER_SECONDS = 4.5
 MLFLOW_LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # tasks.patience does it, and not in silence: by default one call blocks for four minutes
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 log = logging.getLogger("evertune")
 DATABASES = {"MLFLOW_TRACKING_URI": "mlflow_url", "EVERTUNE_STUDIES_URL": "studies_url"}

@@ -63,7 +63,10 @@ class SearchRecord:
             took = time.monotonic() - asked
             if away or took >= LONG_SECONDS:
                 self._next_try = asked + took + max(AGAIN_SECONDS, 10 * took)
-                log.warning("%s trials are kept and written later: %s", len(self._kept), away or f"MLflow took {took:.0f} s for the last")
+                if self._kept:
+                    log.warning(
+                        "%d trials are kept and written later: %s", len(self._kept), away or f"MLflow took {took:.0f} s for the last"
+                    )
 
     def _write(self, trial: Trial, run: Run) -> None:
         started, ended = span(trial)

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import yaml
 from tasks.errors import Conflict, ServiceUnavailable
 from tasks.executors.scratch import Scratch
 from tasks.homes import DEFAULT, VARIABLE, Home
+from tasks.patience import outage_of
 from tasks.sources.source import mask
 from tasks.wording import clean
 
@@ -83,12 +85,13 @@ def verify_digest(uri: str, expected: str) -> None:
 @contextmanager
 def fetched(uri: str) -> Iterator[Path]:
     """A private copy of a model's files as the artifact store has them now, unchecked. Raises Conflict, ServiceUnavailable."""
-    import mlflow.artifacts
+    import mlflow
     from mlflow.exceptions import MlflowException
 
     with private_folder() as folder:
+        download = partial(mlflow.artifacts.download_artifacts, artifact_uri=uri, dst_path=str(folder))
         try:
-            mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
+            outage_of(mlflow.get_tracking_uri()).ask(download)
         except (MlflowException, OSError) as error:
             said = clean(mask(str(error)).partition("\n")[0])
             if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":

@@ -83,6 +83,12 @@ def test_a_run_of_a_dead_process_fails_and_its_open_trials_are_killed(shelf: She
     assert end_dead_runs(store, shelf.tracker, "shop") == []
 
 
+def test_a_model_that_a_dead_process_was_writing_is_pending_no_more(shelf: Shelf, opened: Opened, store: Home) -> None:
+    model = shelf.client.create_logged_model(shelf.tracker.experiment, name="shop", source_run_id=opened())
+    end_dead_runs(store, shelf.tracker, "shop")
+    assert shelf.client.get_logged_model(model.model_id).status == "FAILED"
+
+
 def test_whoever_lives_is_left_alone(shelf: Shelf, opened: Opened, store: Home, sleeper: int) -> None:
     living, other = opened(sleeper), opened(model="other")
     ours = opened(os.getpid())

@@ -1,11 +1,12 @@
 """Monitor: a small flow that looks at the champion between retrains: drift of the data, decay of its score, its age.
 
-It tells; what follows is up to automations and notices. It holds nothing, and changes no model.
+It tells what is news; what follows is up to automations and notices. It holds nothing, and changes no model.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from prefect import flow
@@ -13,6 +14,8 @@ from prefect.client.schemas import State
 from prefect.states import Completed, Failed
 
 from configs.reading import read_config
+from configs.schema import RetrainConfig
+from flows.events.alarms import Alarm
 from flows.events.emitting import emit_for
 from flows.events.monitoring import look_at_champion
 from flows.notices.sending import announce
@@ -32,11 +35,15 @@ def monitor(config: str) -> State[Any]:
     settle_in()
     try:
         wanted = read_config(config)
-        look = look_at_champion(wanted, datetime.now(UTC))
+        look = look_at_champion(wanted, datetime.now(UTC), partial(_tell, wanted))
     except EvertuneError as error:
         return Failed(message=str(error), data=error)
-    for alarm in look.alarms:
-        fields = {**(look.fields or {}), "reason": alarm.reason, **alarm.figures}
-        emit_for(wanted, alarm.event, fields)
-        announce(wanted, alarm.occurrence, fields)
     return Completed(name=look.name, message=look.message)
+
+
+def _tell(config: RetrainConfig, alarm: Alarm, fields: dict[str, Any]) -> bool:
+    """As an event and as a notice; False where the event did not get out, so that the next look tells it again."""
+    told = {**fields, "reason": alarm.reason, **alarm.figures}
+    sent = emit_for(config, alarm.event, told)
+    announce(config, alarm.occurrence, told)
+    return sent

@@ -1,4 +1,4 @@
-"""One look at the champion: has the data drifted, has the score decayed, is it too old? Told in MLflow, so that it makes a curve.
+"""One look at the champion: has the data drifted, has the score decayed, is it too old? Written to MLflow, so that it makes a curve.
 
 Each champion has one MLflow run of kind `monitor`, which every look adds a point to; a point's step is the champion's age in
 days. A run each look would be a bar each in MLflow, and never a line.
@@ -7,13 +7,14 @@ days. A run each look would be a bar each in MLflow, and never a line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from configs.schema import RetrainConfig
+from flows.events.alarms import Alarm, find_news, read_told, remember, write_told
 from flows.events.decays import Decay, measure_decay, read_promotion
 from flows.events.emitting import DECAY, DRIFT, OLD
 from flows.events.looks import say_age, say_decay, tell_look
@@ -36,40 +37,35 @@ from tasks.validation import validate_table
 from tasks.wording import clean
 
 KIND = "monitor"
+TOLD = "evertune.told"
+"""Tag of the monitor run: what was told of this champion, and when."""
+Tell = Callable[[Alarm, dict[str, Any]], bool]
+"""Tell an alarm, with the fields that every event and notice of this look has; False where it did not get out."""
 MOST_COLUMNS = 300
 """Columns whose index is written at each look, what drifted most first."""
 
 
 @dataclass(frozen=True)
-class Alarm:
-    """Something to tell: the notice's occurrence, the event, why, and figures."""
-
-    occurrence: str
-    event: str
-    reason: str
-    figures: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Look:
-    """`fields` are what every event and notice of this look has; no `alarms` where all is as it was."""
+    """No `alarms` where all is as it was; `told` are those that were news."""
 
     name: str
     message: str
     alarms: tuple[Alarm, ...] = ()
-    fields: dict[str, Any] | None = None
+    told: tuple[Alarm, ...] = ()
 
 
-def look_at_champion(config: RetrainConfig, now: datetime) -> Look:
-    """Measure, write it to MLflow and to Prefect, and say what is to be told; telling is the caller's.
+def look_at_champion(config: RetrainConfig, now: datetime, tell: Tell) -> Look:
+    """Measure, write it to MLflow and to Prefect, tell what is news, and remember that it was told.
 
     Raises EvertuneError: the data is rejected as it is by a retrain; ServiceUnavailable also where MLflow fails in the middle.
+    What was told and could not be remembered is told again.
     """
     home = Home.from_environment()
     check_services()
     try:
         with timed() as timing:
-            return _look(config, now, home, connect(home, config.name), timing)
+            return _look(config, now, home, connect(home, config.name), timing, tell)
     except EvertuneError:
         raise
     except Exception as error:
@@ -79,7 +75,7 @@ def look_at_champion(config: RetrainConfig, now: datetime) -> Look:
         raise foreseen from error
 
 
-def _look(config: RetrainConfig, now: datetime, home: Home, tracker: Tracker, timing: Timing) -> Look:
+def _look(config: RetrainConfig, now: datetime, home: Home, tracker: Tracker, timing: Timing, tell: Tell) -> Look:
     champion = find_prior(tracker, config.model_name, None, config.target).champion
     if champion is None:
         return Look("No champion", f"{config.model_name} has no champion to look at yet; a retrain makes the first one")
@@ -95,22 +91,24 @@ def _look(config: RetrainConfig, now: datetime, home: Home, tracker: Tracker, ti
         _write(run, drift, decay, (now - made).days, timing, config)
         page = tell_look(champion, drift, decay, say_age(now - made, config.operation.max_age), links.mlflow)
         run.text(page, f"looks/{now:%Y-%m-%d-%H%M}.md")
-        told = "; ".join(alarm.reason for alarm in alarms)
+        found = "; ".join(alarm.reason for alarm in alarms)
         run.tags({"evertune.alarms": " ".join(alarm.occurrence for alarm in alarms), "mlflow.note.content": page})
-    publish_markdown("monitor", page, clean(told or "the champion is as it was"))
-    fields = {
-        "model": config.model_name,
-        "version": champion.version,
-        "as_of": now.isoformat(timespec="seconds"),
-        "mlflow_run_id": run.id,
-        "prefect_flow_run_id": occasion.flow_run_id,
-        "links": links.to_look(),
-    }
+        publish_markdown("monitor", page, clean(found or "the champion is as it was"))
+        fields = {
+            "model": config.model_name,
+            "version": champion.version,
+            "as_of": now.isoformat(timespec="seconds"),
+            "mlflow_run_id": run.id,
+            "prefect_flow_run_id": occasion.flow_run_id,
+            "links": links.to_look(),
+        }
+        before = read_told(tracker.client.get_run(run.id).data.tags.get(TOLD, ""))
+        told = tuple(alarm for alarm in find_news(alarms, before, now, config.operation.remind) if tell(alarm, fields))
+        run.tags({TOLD: write_told(remember(alarms, before, told, now))})
     if not alarms:
-        return Look(
-            "As before", f"v{champion.version}: {say_decay(decay)}; {say_drift(drift) if drift.columns else drift.note}", (), fields
-        )
-    return Look(", ".join(alarm.occurrence for alarm in alarms).capitalize(), told, alarms, fields)
+        return Look("As before", f"v{champion.version}: {say_decay(decay)}; {say_drift(drift) if drift.columns else drift.note}")
+    message = found if told else f"{found}; told before"
+    return Look(", ".join(alarm.occurrence for alarm in alarms).capitalize(), message, alarms, told)
 
 
 def _made(tracker: Tracker, champion: Champion) -> datetime:
@@ -123,7 +121,13 @@ def _alarms(config: RetrainConfig, champion: Champion, drift: DriftReport, decay
     who = f"{config.model_name} v{champion.version}"
     if drift.drifted:
         columns = {one.column: round(one.index, 4) for one in drift.drifted[:20]}
-        yield Alarm("drift", DRIFT, f"drift since {who} was trained: {say_drift(drift)}", {"columns": columns})
+        yield Alarm(
+            "drift",
+            DRIFT,
+            f"drift since {who} was trained: {say_drift(drift)}",
+            {"columns": columns},
+            tuple(one.column for one in drift.drifted),
+        )
     if decay.decayed:
         names = ("metric", "then", "now", "difference", "low", "margin", "rows", "days", "confidence")
         yield Alarm("decay", DECAY, f"{who} has decayed: {say_decay(decay)}", {name: getattr(decay, name) for name in names})

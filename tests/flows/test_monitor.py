@@ -80,7 +80,7 @@ def test_a_champion_without_change_is_rarely_called_decayed() -> None:
 
 def look(folder: Path, days: int, table: pd.DataFrame) -> Look:
     path = small_config(folder, table, operation=OPERATION, validation={"min_rows": 50, "leakage": {"action": "off"}})
-    return look_at_champion(read_config(path), at_day(days))
+    return look_at_champion(read_config(path), at_day(days), lambda *_: True)
 
 
 def test_a_champion_on_shifted_rows_is_told_with_drift_and_curves(retrain_shop: Retrain, store: Home, tmp_path: Path) -> None:
@@ -115,6 +115,6 @@ def test_the_flow_says_that_there_is_no_champion(tmp_path: Path) -> None:
 def test_an_old_champion_is_told(retrain_shop: Retrain, tmp_path: Path) -> None:
     retrain_shop(day=100, operation=OPERATION)
     path = small_config(tmp_path / "shop", operation=OPERATION)
-    found = look_at_champion(read_config(path), datetime.now(UTC) + timedelta(hours=2))
+    found = look_at_champion(read_config(path), datetime.now(UTC) + timedelta(hours=2), lambda *_: True)
     assert "old" in [alarm.occurrence for alarm in found.alarms]
     assert "the limit is 1h" in found.message

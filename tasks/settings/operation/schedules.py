@@ -58,4 +58,6 @@ class OperationSettings(Settings):
     approval: ApprovalSettings = ApprovalSettings()
     max_age: Duration | None = None
     """A champion trained longer ago than this is reported as old."""
+    remind: Duration | None = timedelta(days=7)
+    """A drift, a decay or an old champion is told once, and again after this long if it still is so; null: never again."""
     notify: tuple[Notice, ...] = ()

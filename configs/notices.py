@@ -30,7 +30,15 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def faults_of_notices(config: RetrainConfig) -> Iterator[str]:
     """Everything that is wrong with the notices; each fault begins with its key."""
-    for place, notice in enumerate(config.operation.notify):
+    operation = config.operation
+    looked = operation.events.drift or operation.events.decay or operation.max_age
+    for place, notice in enumerate(operation.notify):
+        if "on" in notice.model_fields_set:  # the default is nobody's fault
+            for occurrence in notice.on:
+                if occurrence == "old" and operation.max_age is None:
+                    yield f"operation.notify.{place}.on: old is never told without operation.max_age, such as 30d"
+                elif occurrence in ("drift", "decay") and not looked:
+                    yield f"operation.notify.{place}.on: {occurrence} is never told: nothing looks; add operation.events.{occurrence}"
         faults = _faults_of_webhook(notice) if isinstance(notice, WebhookNotice) else _faults_of_email(notice)
         yield from (f"operation.notify.{place}.{fault}" for fault in (*_faults_of_any(notice), *faults))
 

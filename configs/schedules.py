@@ -16,7 +16,7 @@ import pydantic
 from cronsim import CronSim, CronSimError
 
 from configs.faults import describe_faults
-from tasks.settings.operation import Choices, Schedule
+from tasks.settings.operation import Choices, EventSettings, Schedule
 from tasks.settings.values import Settings, format_duration
 from tasks.sources.source import mask
 from tasks.wording import did_you_mean
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 PLAIN = re.compile(r"(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)+|L", re.IGNORECASE)
 """A field of a cron as every reader of crons reads it."""
+OWN = ("evertune.", "prefect.")
+"""Events that every retrain gives rise to begin so."""
 YEARS_AHEAD = 10
 """How far changes of the clocks are looked for: far enough that every date on which a zone changes has come up."""
 
@@ -42,8 +44,24 @@ def faults_of_schedules(config: RetrainConfig) -> Iterator[str]:
         names.setdefault(schedule.name, place)
         yield from _faults_of_time(key, schedule)
         yield from _faults_of_choices(config, key, schedule)
+    yield from _faults_of_events(operation.events)
     if operation.quick != type(operation)().quick:  # the default is nobody's fault
         yield from _faults_of_choices(config, "operation.quick", operation.quick)
+
+
+def _faults_of_events(events: EventSettings) -> Iterator[str]:
+    for name in ("new_data", "drift", "decay"):
+        event = getattr(events, name)
+        if event is not None and event.every < MINUTE:
+            yield f"operation.events.{name}.every must be at least a minute, got {format_duration(event.every)}"
+    for place, outside in enumerate(events.outside):
+        stem = outside.event.rstrip("*")
+        ours = [own for own in OWN if stem.startswith(own) or (stem != outside.event and own.startswith(stem))]
+        if ours and not outside.resource:
+            yield (
+                f"operation.events.outside.{place}.event: {outside.event!r} is also what a retrain itself tells ({ours[0]}*), "
+                "and would set it off again and again; name the event in full, or whose it is under resource"
+            )
 
 
 def choose_families(config: RetrainConfig, families: tuple[str, ...]) -> dict[str, Any]:

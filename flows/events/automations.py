@@ -63,7 +63,7 @@ def automation_of(cause: Cause, deployment: UUID) -> AutomationCore:
             expect={cause.event},
             posture=Posture.Reactive,
             threshold=1,
-            within=cause.cooldown,
+            within=cause.held,
         ),
         actions=[RunDeployment(source="selected", deployment_id=deployment, parameters={"note": cause.note})],
     )

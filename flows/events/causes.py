@@ -11,6 +11,7 @@ from flows.events.emitting import CONFIG_LABEL, DECAY, DRIFT, NEW_DATA, resource
 from tasks.settings.operation import OutsideEvent
 
 REASON = "{{ event.payload.reason }}"
+MOMENT = timedelta(minutes=1)
 OUTSIDE = "the event {{ event.event | truncate(200) }} of {{ event.resource.id | truncate(200) }}"
 """Somebody else's payload is not repeated: nobody knows how long it is, or what is in it."""
 
@@ -25,6 +26,11 @@ class Cause:
     resource: dict[str, str]
     cooldown: timedelta
     note: str
+
+    @property
+    def held(self) -> timedelta:
+        """How long others are held off: a moment less, since looks and schedules that are a cool-down apart never are so to the second."""
+        return self.cooldown - min(MOMENT, self.cooldown / 10)
 
 
 def find_causes(config: RetrainConfig) -> tuple[Cause, ...]:

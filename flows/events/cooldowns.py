@@ -31,7 +31,7 @@ def cooling(config: RetrainConfig) -> str | None:
     cause = next((cause for cause in find_causes(config) if cause.automation == by), None)
     if cause is None:
         return None
-    window = {"after_": run.expected_start_time - cause.cooldown, "before_": run.expected_start_time}
+    window = {"after_": run.expected_start_time - cause.held, "before_": run.expected_start_time}
     wanted = FlowRunFilter.model_validate({"deployment_id": {"any_": [run.deployment_id]}, "expected_start_time": window})
     with get_client(sync_client=True) as client:
         near = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)

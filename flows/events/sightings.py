@@ -1,8 +1,8 @@
 """Sightings: what was last seen of a source, kept in a Prefect variable, where a person can read it, change it and delete it.
 
 Not in MLflow: a look comes every few minutes and must be cheap. A variable is written last-wins. Two looks at once may
-therefore tell the same news twice, and never lose it: the event goes out first, the variable follows. What a second event
-of the same news does is the automation's cool-down, and a retrain without new rows is `unchanged`.
+therefore tell the same news twice: the event goes out first, the variable follows. What a second event of the same news does
+is the automation's cool-down, and a retrain without new rows is `unchanged`.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def plain(instant: datetime) -> datetime:
 
 
 def superseded() -> str | None:
-    """Why a scheduled run is left to a later one: its slot was missed, and a later one of the same schedule is due too. None for other runs.
+    """Why a scheduled run is left to a later one: its slot was missed, and one of the same schedule that came later is due too; else None.
 
     So any number of missed slots is caught up once, by the last of them.
     """

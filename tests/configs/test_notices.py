@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from configs.notices import faults_of_notices
+from configs.reading import read_config
 from configs.schema import RetrainConfig
 from configs.templates import LONGEST, example, render, template_faults
+from tasks.errors import ConfigError
 from tasks.settings.operation import EmailNotice, OperationSettings, WebhookNotice
+from tests.small import small_config
 
 MAIL = {"recipients": ("a@example.com",), "sender": "ml@example.com", "host": "smtp.example.com"}
 
@@ -123,3 +128,23 @@ def test_a_template_that_could_do_more_is_refused_at_once(template: str, said: s
 def test_a_long_text_is_cut_off() -> None:
     fields = example() | {"reason": "r" * 4000}
     assert len(render("{{ reason }}" * 800, fields)) == LONGEST
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [
+        ({"notify": [{"to": "webhook", "url": "https://deploy.example.com", "on": ["old"]}]}, "notify.0.on: old is never told"),
+        ({"notify": [{"to": "webhook", "url": "https://deploy.example.com", "on": ["decay"]}]}, "on: decay is never told: nothing looks"),
+        ({"events": {"new_data": {"every": "0s"}}}, "events.new_data.every must be at least a minute, got 0s"),
+        ({"events": {"outside": [{"event": "*"}]}}, "would set it off again and again"),
+        ({"events": {"outside": [{"event": "evertune.retrain.promoted"}]}}, "would set it off again and again"),
+    ],
+)
+def test_what_would_never_come_or_never_stop_is_refused(tmp_path: Path, operation: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(fault)):
+        read_config(small_config(tmp_path, operation=operation))
+
+
+def test_another_model_s_promotion_may_set_off_a_retrain(tmp_path: Path) -> None:
+    outside = {"event": "evertune.retrain.promoted", "resource": {"prefect.resource.id": "evertune.model.prices"}}
+    assert read_config(small_config(tmp_path, operation={"events": {"outside": [outside]}})).operation.events.outside

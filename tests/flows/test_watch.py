@@ -104,6 +104,13 @@ def test_watch_tells_new_data_once_and_holds_back_in_the_cool_down(served: str, 
     assert seen is not None
     assert not seen.watermark.moved_since(seen.watermark)
     assert read_sighting(wanted.name, "another.csv") is None
+    look = Flow(look_at_source, name="watch", validate_parameters=False, persist_result=False)  # events are told by flows alone
+    later = look(wanted, datetime.now(UTC) + 2 * HOUR)
+    assert (later.name, "before: 1 file" in later.message) == ("New data", True)
+    still = look(wanted, datetime.now(UTC) + 2.5 * HOUR)
+    assert still.name == "Nothing new", "no retrain has come of it, but the cool-down is not over"
+    again = look(wanted, datetime.now(UTC) + 4 * HOUR)
+    assert (again.name, "no retrain has come to an end since" in again.message) == ("New data", True)
     config.with_name("table.csv").unlink()
     assert watch(str(config), return_state=True).type == "FAILED"
 
@@ -133,7 +140,7 @@ def test_automations_are_made_once_and_a_person_s_switch_is_respected(served: st
         lines = register(changed, served)
         assert [line.rpartition(": ")[2] for line in lines] == ["changed, and left switched off", "removed"]
         (after,) = client.read_automations_by_name(f"evertune {wanted.name}: new data")
-    assert (after.enabled, after.trigger.within) == (False, timedelta(hours=2))
+    assert (after.enabled, after.trigger.within) == (False, timedelta(hours=2, minutes=-1))
     assert [line.rpartition(": ")[2] for line in register(changed_events(wanted, {}), served)] == ["removed"]
 
 
@@ -181,7 +188,7 @@ def test_a_retrain_too_soon_after_one_of_the_same_automation_is_left_out(served:
     data, warehouse = (cause.automation for cause in find_causes(wanted))
     by_hand, first = set_off(served, deployment, None, 0), set_off(served, deployment, data, 0)
     outside = set_off(served, deployment, warehouse, 10)
-    soon, later = set_off(served, deployment, data, 59), set_off(served, deployment, data, 61)
+    soon, later = set_off(served, deployment, data, 58), set_off(served, deployment, data, 61)
     reasons = []
     for run in (by_hand, first, outside, soon, later):
         with FlowRunContext.model_construct(flow_run=run):

@@ -45,7 +45,9 @@ def told(caplog: pytest.LogCaptureFixture) -> None:
 
 def config(*notices: dict[str, Any]) -> RetrainConfig:
     source = {"kind": "csv", "path": "shop.csv"}
-    return RetrainConfig.model_validate({"name": "shop", "source": source, "target": "sold", "operation": {"notify": notices}})
+    return RetrainConfig.model_validate(
+        {"name": "shop", "source": source, "target": "sold", "operation": {"events": {"drift": {}}, "notify": notices}}
+    )
 
 
 def webhook(sink: HttpSink, **changes: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from flows.events.alarms import Alarm
 from flows.events.emitting import emit_for
 from flows.events.monitoring import look_at_champion
 from flows.notices.sending import announce
+from flows.telling.occasions import superseded
 from flows.telling.settling import settle_in
 from tasks.errors import EvertuneError
 
@@ -33,6 +34,8 @@ def monitor(config: str) -> State[Any]:
     The final state is named by what was found (such as Drift, decay), else As before, or No champion.
     """
     settle_in()
+    if reason := superseded():
+        return Completed(name="Skipped", message=reason)
     try:
         wanted = read_config(config)
         look = look_at_champion(wanted, datetime.now(UTC), partial(_tell, wanted))

@@ -17,6 +17,7 @@ from prefect.states import Completed, Failed
 from flows.reconciling.sweeping import sweep
 from flows.retraining.approving import expire_approvals
 from flows.services.registries import open_registry
+from flows.telling.occasions import superseded
 from flows.telling.settling import settle_in
 from tasks.artifacts import publish_table
 from tasks.errors import EvertuneError
@@ -29,6 +30,8 @@ SHOWN = 5
 def reconcile() -> State[Any]:
     """End dead runs of MLflow and Prefect, and approvals that nobody answered; the state says whether anything was mended."""
     settle_in()
+    if reason := superseded():
+        return Completed(name="Skipped", message=reason)
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (Home.from_environment().root / "mlflow.db").is_file():
         return Completed(name="Nothing to mend", message="nothing was retrained yet")
     try:

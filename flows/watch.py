@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 
 from configs.reading import read_config
 from flows.events.watching import look_at_source
+from flows.telling.occasions import superseded
 from flows.telling.settling import settle_in
 from tasks.errors import EvertuneError
 
@@ -25,9 +26,12 @@ def watch(config: str) -> State[Any]:
     Args:
         config: Path of the YAML file.
 
-    The final state is named New data, Nothing new, or Cooling down (new, but told not long ago).
+    The final state is named New data, Nothing new, Cooling down (new, but told not long ago), or Skipped (a later
+    look is due too).
     """
     settle_in()
+    if reason := superseded():
+        return Completed(name="Skipped", message=reason)
     try:
         look = look_at_source(read_config(config), datetime.now(UTC))
     except EvertuneError as error:

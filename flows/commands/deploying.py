@@ -39,10 +39,11 @@ def deploy(options: argparse.Namespace) -> int:
     api_url = _api_url()
     file = write_file(plan)
     from flows.deploying.registering import register_plan
+    from tasks.sources.source import mask
 
     done = register_plan(plan, api_url)
     if options.json:
-        print(json.dumps({"api": api_url, "file": str(file), "deployments": names, "done": done}, indent=2))
+        print(json.dumps({"api": mask(api_url), "file": str(file), "deployments": names, "done": done}, indent=2))
     else:
         print("\n".join([f"{file.relative_to(plan.root)}: written", *done]))
         print(f"  runs  prefect worker start --pool {plan.pool}, unless `evertune up` or another worker does")

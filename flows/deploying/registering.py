@@ -13,6 +13,7 @@ import httpx
 from flows.deploying.checkouts import clear_schedules, find_version
 from flows.deploying.plans import POOL, TAG, Deployment, Plan, plan_deployments
 from tasks.errors import ConfigError, ServiceUnavailable
+from tasks.sources.source import mask
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -51,11 +52,11 @@ def register_plan(plan: Plan, api_url: str) -> list[str]:
         register_heartbeats(api_url)
     except PrefectHTTPStatusError as error:
         if error.response.status_code >= 500 or error.response.status_code in (401, 403):
-            raise ServiceUnavailable(f"Prefect's server at {api_url} answers {error.response.status_code}; see its log") from error
+            raise ServiceUnavailable(f"Prefect's server at {mask(api_url)} answers {error.response.status_code}; see its log") from error
         raise ConfigError(f"Prefect's server refuses a deployment: {error.response.text[:1000]}") from error
     except httpx.HTTPError as error:
         raise ServiceUnavailable(
-            f"Prefect's server at {api_url} does not answer ({type(error).__name__}); start it, or correct PREFECT_API_URL"
+            f"Prefect's server at {mask(api_url)} does not answer ({type(error).__name__}); start it, or correct PREFECT_API_URL"
         ) from error
     return done
 

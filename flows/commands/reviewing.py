@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from flows.commands.moves import tell_move
 from flows.services.registries import Review, hold_model, open_registry, unknown_model
 from tasks.errors import ConfigError, Conflict
 
@@ -57,7 +58,10 @@ def promote(options: argparse.Namespace) -> int:
                 _require_judged(review, version, before)
             _require_intact(review, version)
             make_champion(review.tracker, review.name, version, before, review.lease, Move(review.by, options.reason))
-        return _tell(options, review, "promoted", version, before)
+        _tell(options, review, "promoted", version, before)
+    if version != before:
+        tell_move(review, "promoted", version, before, options.reason)
+    return 0
 
 
 def reject(options: argparse.Namespace) -> int:
@@ -70,7 +74,8 @@ def reject(options: argparse.Namespace) -> int:
         if PROMOTED in review.find(version).tags:
             raise ConfigError(f"v{version} of {review.name} was made champion before: there is nothing to reject; see evertune rollback")
         reject_version(review.tracker, review.name, version, review.lease, review.by, options.reason)
-        return _tell(options, review, "rejected", version, review.entry.aliases.get(ALIAS))
+        _tell(options, review, "rejected", version, review.entry.aliases.get(ALIAS))
+    return 0
 
 
 def rollback(options: argparse.Namespace) -> int:
@@ -89,7 +94,10 @@ def rollback(options: argparse.Namespace) -> int:
         if version != before:
             _require_intact(review, version)
             make_champion(review.tracker, review.name, version, before, review.lease, Move(review.by, options.reason, "rolled back"))
-        return _tell(options, review, "rolled back", version, before)
+        _tell(options, review, "rolled back", version, before)
+    if version != before:
+        tell_move(review, "rolled back", version, before, options.reason)
+    return 0
 
 
 def _chosen(review: Review, version: str | None) -> str:
@@ -130,7 +138,7 @@ def _require_intact(review: Review, version: str) -> None:
     verify_digest(found.source, found.tags.get(DIGEST, ""))
 
 
-def _tell(options: argparse.Namespace, review: Review, act: str, version: str, before: str | None) -> int:
+def _tell(options: argparse.Namespace, review: Review, act: str, version: str, before: str | None) -> None:
     """What is so now, in a line or two, or as JSON. Raises Conflict where the alias is not at the version after all."""
     from tasks.registry import ALIAS, CHALLENGER, PREVIOUS, read_entry
 
@@ -145,7 +153,7 @@ def _tell(options: argparse.Namespace, review: Review, act: str, version: str, b
     if options.json:
         told = {"model": review.name, "act": act, "version": version, "changed": changed, "before": before, **pointed}
         print(json.dumps({**told, "by": review.by, "reason": options.reason}, indent=2))
-        return 0
+        return
     live, name = pointed[ALIAS], review.name
     if act == "rejected":
         print(f"{name}: v{version} is rejected; " + (f"v{live} stays the champion" if live else "there is no champion"))
@@ -153,7 +161,6 @@ def _tell(options: argparse.Namespace, review: Review, act: str, version: str, b
         print(f"{name}: v{version} is the champion already")
     else:
         print(f"{name}: v{version} is the champion now" + (f", instead of v{before}\n  undo  evertune rollback {name}" if before else ""))
-    return 0
 
 
 def _add(commands: Any, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:

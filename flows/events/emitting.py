@@ -13,6 +13,8 @@ from tasks.stage import inside_flow
 from tasks.wording import clean
 
 NEW_DATA, DRIFT, DECAY, OLD = "evertune.data.new", "evertune.drift", "evertune.decay", "evertune.champion.old"
+PROMOTED = "evertune.champion.promoted"
+"""Another version is the champion, whoever made it that: a retrain, an answer, a command."""
 CONFIG_LABEL = "evertune.config"
 """Label of the resource: the config's name. Two configs may retrain one model, and each listens to its own."""
 LONGEST_REASON = 1000
@@ -36,7 +38,7 @@ def emit_verdict(result: Result) -> None:
     }
     emit(f"evertune.retrain.{result.verdict}", result.model, told)
     if result.verdict == "promoted":
-        emit("evertune.champion.promoted", result.model, told)
+        emit(PROMOTED, result.model, told)
 
 
 def emit_for(config: RetrainConfig, event: str, payload: Mapping[str, Any]) -> bool:
@@ -52,9 +54,8 @@ def emit(event: str, model: str, payload: Mapping[str, Any], labels: Mapping[str
         return False
     from prefect.events import emit_event
 
-    resource = {"prefect.resource.id": resource_of(model), "prefect.resource.name": model, **(labels or {})}
     try:
-        sent = emit_event(event=event, resource=resource, payload=_json_safe(payload))
+        sent = emit_event(event=event, resource=_resource(model) | dict(labels or {}), payload=_json_safe(payload))
     except Exception as error:  # whatever class Prefect's client chose
         log.warning("the event %s of %s could not be sent: %s: %s", event, model, type(error).__name__, error)
         return False
@@ -63,9 +64,24 @@ def emit(event: str, model: str, payload: Mapping[str, Any], labels: Mapping[str
     return sent is not None
 
 
+def post(event: str, model: str, payload: Mapping[str, Any], api_url: str) -> None:
+    """The same from outside a flow, and at once. Raises what Prefect's client raises."""
+    from prefect.client.orchestration import get_client
+    from prefect.events import Event
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    content = Event(event=event, resource=_resource(model), payload=_json_safe(payload))
+    with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
+        client.request("POST", "/events", json=[content.model_dump(mode="json")])
+
+
 def resource_of(model: str) -> str:
     """The id of the model's resource in Prefect."""
     return f"evertune.model.{model}"
+
+
+def _resource(model: str) -> dict[str, str]:
+    return {"prefect.resource.id": resource_of(model), "prefect.resource.name": model}
 
 
 def _json_safe(value: Any) -> Any:

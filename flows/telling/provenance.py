@@ -30,9 +30,10 @@ def code_version() -> str:
 
 
 def _without_secrets(settings: Any) -> Any:
-    """Values under a key that says it holds a secret are not shown."""
+    """Values under a key that says it holds a secret are not shown; one that ends in _env names the variable that does."""
     if not isinstance(settings, dict):
         return settings
     return {
-        key: "***" if SECRET.search(str(key)) and isinstance(value, str) else _without_secrets(value) for key, value in settings.items()
+        key: "***" if SECRET.search(str(key)) and not str(key).endswith("_env") and isinstance(value, str) else _without_secrets(value)
+        for key, value in settings.items()
     }

@@ -115,9 +115,12 @@ def frame_from_arrow(table: Any) -> pd.DataFrame:
 
 _LOGIN = re.compile(r"(://[^:/@\s]*):\S*@")
 _REVEALING = r"pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|access_?key"
-_NAMED = re.compile(rf"""(?i)(?<!\w)(\w*(?:{_REVEALING})\w*\s*[=:]\s*)('[^']*'|"[^"]*"|[^\s&;,'"]+)""")
+_NAMED = re.compile(rf"""(?i)(?<!\w)(?!\w+_env\s*[=:])(\w*(?:{_REVEALING})\w*\s*[=:]\s*)('[^']*'|"[^"]*"|[^\s&;,'"]+)""")
 
 
 def mask(text: str) -> str:
-    """The text without what looks like a secret: the password of an address, and whatever follows `password=` and its like."""
+    """The text without what looks like a secret: the password of an address, and whatever follows `password=` and its like.
+
+    What follows `password_env=` is the name of a variable.
+    """
     return _NAMED.sub(r"\1***", _LOGIN.sub(r"\1:***@", text))

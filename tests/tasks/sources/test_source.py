@@ -99,6 +99,7 @@ def test_as_of_is_the_retrains_to_set(settings: dict[str, Any]) -> None:
         ("SSLPASSWORD = hunter2", "SSLPASSWORD = ***"),
         ("s3?api_key=abc;access_key:def", "s3?api_key=***;access_key:***"),
         ("motherduck_token=abc", "motherduck_token=***"),
+        ("token_env: HOOK_TOKEN", "token_env: HOOK_TOKEN"),
         ('password authentication failed for user "reader"', 'password authentication failed for user "reader"'),
     ],
 )

@@ -21,7 +21,7 @@ from flows.telling.views import PLOTS, REPORT, find_views
 from tasks.artifacts import publish_link, publish_report, publish_trials
 from tasks.baselines import ANSWERED_TAG as ANSWERED_BY
 from tasks.baselines import DECIDED, METRIC_TAG, STUDY_TAG
-from tasks.errors import DataRejected, EvertuneError
+from tasks.errors import DataRejected, EvertuneError, ServiceUnavailable
 from tasks.homes import Home
 from tasks.models.model import Fitted
 from tasks.models.recipes import Candidates, Recipe
@@ -34,12 +34,14 @@ from tasks.settings.operation import Promote
 from tasks.sources.source import mask
 from tasks.splitting import sides
 from tasks.stage import Timing
-from tasks.tracking import Run, prefixed
+from tasks.tracking import Run, prefixed, service_fault
 from tasks.validation import validation_page
 
 SUMMARY_FILE = "summary.json"
 MOST_DROPPED = 10_000
 """Rows that a policy left out, of which so many are kept with the run."""
+BY_RECORD_ALONE = ("kept", "unchanged", "dry_run")
+"""Verdicts that leave nothing in the registry: where the record of them is lost, the same retrain has to come to them again."""
 log = logging.getLogger("evertune")
 
 
@@ -253,9 +255,20 @@ class Journal:
             result = self._result()
             self.run.metrics(self.figures | prefixed("seconds", result.seconds))
             self.run.json(result.to_dict(), SUMMARY_FILE)
-        except Exception as error:  # the decision stands, and may be live; that it could not be written up must not undo it
-            log.error("the verdict %s stands, but could not be written up in full: %s", verdict, error, exc_info=error)
+        except Exception as error:
+            self._bear_unwritten(verdict, error)
         return self._result()
+
+    def _bear_unwritten(self, verdict: str, error: Exception) -> None:
+        """What is registered, and may be live, stands. Of what changed nothing the record is all there is: ServiceUnavailable for that."""
+        fault = service_fault(error)
+        if fault is not None and verdict in BY_RECORD_ALONE:
+            raise ServiceUnavailable(f"the verdict is {verdict}, but could not be written up: {fault}") from error
+        why = str(fault or error).partition("; run ")[0]
+        mended = "; the model's next retrain ends its run in MLflow" if fault else ""
+        log.error(
+            "the verdict %s stands, but could not be written up in full: %s%s", verdict, why, mended, exc_info=None if fault else error
+        )
 
     def fail(self, error: EvertuneError) -> None:
         """The same for a run that ends in an error, which gets the summary too."""

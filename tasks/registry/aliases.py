@@ -18,7 +18,7 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tasks.errors import Conflict
+from tasks.errors import Conflict, ServiceUnavailable
 from tasks.leases import Lease
 from tasks.registry.versions import (
     ALIAS,
@@ -59,9 +59,10 @@ def make_champion(tracker: Tracker, name: str, version: str, before: str | None,
 
     `before` is the champion that the version was judged against, None for none. Does nothing twice: where the alias is
     there already, only the record is finished. Raises Conflict, and leaves the alias alone, when somebody moved it since,
-    or took the lease.
+    or took the lease; ServiceUnavailable when the record could not be finished, which the next run, or command, does.
     """
     entry = read_entry(tracker, name)
+    intent: dict[str, str] = {}
     if entry.aliases.get(ALIAS) != version:
         _require_champion(entry, before)
         intent = {INTENT: json.dumps({**asdict(move), "recorded": _recorded(entry)})}
@@ -69,20 +70,27 @@ def make_champion(tracker: Tracker, name: str, version: str, before: str | None,
         _check(lease)
         _require_champion(read_entry(tracker, name), before)
         tracker.client.set_registered_model_alias(name, ALIAS, version)
-        entry = read_entry(tracker, name)
-        if (now := entry.aliases.get(ALIAS)) != version:
-            drop_tags(tracker, require_version(entry, version), INTENT)
-            raise Conflict(
-                f"the champion of {name} was moved to v{now or '-'} just after this run had made it v{version}; it was left there"
-            )
-        try:
-            _check(lease)
-        except Conflict as error:
-            set_tags(tracker, require_version(entry, version), intent)  # whoever holds the lease may have cleared it away
-            raise Conflict(
-                f"{error}; but the alias of {name} had just been set to v{version}: the next run, or command, sets it back"
-            ) from error
-    repair_aliases(tracker, name, lease)
+    try:
+        if intent:
+            _look_again(tracker, name, version, intent, lease)
+        repair_aliases(tracker, name, lease)
+    except ServiceUnavailable as error:
+        raise ServiceUnavailable(f"v{version} of {name} is live, but not all of that is noted in the registry yet: {error}") from error
+
+
+def _look_again(tracker: Tracker, name: str, version: str, intent: dict[str, str], lease: Lease | None) -> None:
+    """Right after the alias was set: raises Conflict where it was moved on, or the lease is lost."""
+    entry = read_entry(tracker, name)
+    if (now := entry.aliases.get(ALIAS)) != version:
+        drop_tags(tracker, require_version(entry, version), INTENT)
+        raise Conflict(f"the champion of {name} was moved to v{now or '-'} just after this run had made it v{version}; it was left there")
+    try:
+        _check(lease)
+    except Conflict as error:
+        set_tags(tracker, require_version(entry, version), intent)  # whoever holds the lease may have cleared it away
+        raise Conflict(
+            f"{error}; but the alias of {name} had just been set to v{version}: the next run, or command, sets it back"
+        ) from error
 
 
 def await_review(tracker: Tracker, name: str, version: str, lease: Lease | None) -> None:

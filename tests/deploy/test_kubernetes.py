@@ -99,6 +99,19 @@ def test_it_says_what_compose_says() -> None:
     }  # fmt: skip
 
 
+def test_every_address_is_a_service_that_leads_to_a_port_of_its_pods() -> None:
+    services = {found["metadata"]["name"]: found["spec"] for found in listed() if found["kind"] == "Service"}
+    text = "".join(path.read_text() for path in (*FOLDER.glob("*.yaml"), FOLDER / "secrets.sh"))
+    addresses = set(re.findall(r"(?:tcp|https?)://([a-z][a-z-]+):(\d+)", text))
+    addresses = {(name, port) for name, port in addresses if name != "localhost"}
+    assert {name for name, _ in addresses} == {"prefect", "mlflow", "dask-scheduler"}
+    for name, port in addresses:
+        (led,) = services[name]["ports"]
+        (container,) = pods()[services[name]["selector"]["app"]]["containers"]
+        assert str(led["port"]) == port
+        assert led["targetPort"] in {known for entry in container["ports"] for known in (entry["containerPort"], entry.get("name"))}
+
+
 def test_every_secret_that_is_referred_to_is_made() -> None:
     script = (FOLDER / "secrets.sh").read_text()
     made = set(re.findall(r"^make ([a-z-]+) <<", script, re.MULTILINE))

@@ -46,7 +46,7 @@ def monitor(config: str) -> State[Any]:
 
 def _tell(config: RetrainConfig, alarm: Alarm, fields: dict[str, Any]) -> bool:
     """As an event and as a notice; False where the event did not get out, so that the next look tells it again."""
-    told = {**fields, "reason": alarm.reason, **alarm.figures}
-    sent = emit_for(config, alarm.event, told)
-    announce(config, alarm.occurrence, told)
+    told = {**fields, "reason": alarm.reason}
+    sent = emit_for(config, alarm.event, told | alarm.figures)
+    announce(config, alarm.occurrence, told | {"details": alarm.figures})
     return sent

@@ -130,6 +130,12 @@ def test_a_drift_brings_details_of_its_own(sink: HttpSink) -> None:
     assert sink.bodies[0]["rows"] == {"train": None, "test": 5}
 
 
+def test_figures_that_are_named_as_fields_are_are_details(sink: HttpSink, caplog: pytest.LogCaptureFixture) -> None:
+    announce(config(webhook(sink)), "decay", {"reason": "worse", "details": {"metric": "log_loss", "rows": 300, "low": 0.1}})
+    assert sink.bodies[0]["details"] == {"metric": "log_loss", "rows": 300, "low": 0.1}
+    assert not warnings(caplog)
+
+
 def test_an_error_without_a_summary_is_told_too_and_its_password_is_not(sink: HttpSink) -> None:
     announce_error(config(webhook(sink)), ServiceUnavailable("MLflow at http://me:hunter2@tracker does not answer"))
     assert sink.bodies[0]["event"] == "failed"

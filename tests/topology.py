@@ -60,24 +60,37 @@ class Topology:
     database: Server
     prefect: str
     mlflow: str
+    dask: str
     services: dict[str, dict[str, Any]]
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    worker_ports: dict[str, str] = field(default_factory=dict)
+    """Where each worker tells of its health: two on one machine cannot both have 8080."""
 
     def start(self, service: str, name: str = "", *more: str) -> subprocess.Popen[bytes]:
         """The service's command in its environment; what it prints goes to `<name or service>.log`."""
         program, *arguments = (self._local(word) for word in self.services[service]["command"])
         command = [str(Path(sys.executable).parent / program), *arguments, *more]
+        environment = self.environment(service)
+        self.worker_ports[name or service] = environment["PREFECT_WORKER_WEBSERVER_PORT"]
         with self.log(name or service).open("ab") as log:
-            process = subprocess.Popen(command, cwd=ROOT, env=self.environment(service), stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
         self.running.append(process)
         return process
 
     def environment(self, service: str) -> dict[str, str]:
         """What the file gives the service, with the addresses of here, and what every process needs."""
-        given = {name: self._local(str(value)) for name, value in self.services[service]["environment"].items()}
-        with free_socket() as free:  # two workers on one machine cannot both have 8080
+        given = {name: self._local(str(value)) for name, value in self.services[service].get("environment", {}).items()}
+        with free_socket() as free:
             needed = {"HOME": str(self.folder), "NO_PROXY": "*", "PREFECT_WORKER_WEBSERVER_PORT": str(free.getsockname()[1])}
         return {name: os.environ[name] for name in INHERITED if name in os.environ} | needed | given
+
+    def well(self, service: str, name: str = "") -> bool:
+        """What the service's own health check says."""
+        _, *command = (self._local(word) for word in self.services[service]["healthcheck"]["test"])
+        command = [word.replace("127.0.0.1:8080", f"127.0.0.1:{self.worker_ports.get(name or service)}") for word in command]
+        programs = f"{Path(sys.executable).parent}:{self.database.program.parent}"
+        environment = {"PATH": f"{programs}:{os.environ['PATH']}", "PGPORT": str(self.database.port), "NO_PROXY": "*"}
+        return subprocess.run(command, env=environment, capture_output=True, timeout=30).returncode == 0
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -94,22 +107,30 @@ class Topology:
 
     def _local(self, text: str) -> str:
         """A word of the file, about this machine instead of containers."""
-        prefect, mlflow = (address.partition(":")[2] for address in (self.prefect, self.mlflow))
+        prefect, mlflow, dask = (address.partition(":")[2] for address in (self.prefect, self.mlflow, self.dask))
         postgres = str(self.database.port)
-        whole = {"4200": prefect, "5432": postgres, "--port=5000": f"--port={mlflow}", "postgres": "127.0.0.1", "0.0.0.0": "127.0.0.1"}
+        whole = {
+            "4200": prefect,
+            "5432": postgres,
+            "--port=5000": f"--port={mlflow}",
+            "--port=8786": f"--port={dask}",
+            "postgres": "127.0.0.1",
+            "0.0.0.0": "127.0.0.1",
+        }
         parts = {
             "prefect:4200": self.prefect,
             "mlflow:5000": self.mlflow,
+            "dask-scheduler:8786": self.dask,
             "127.0.0.1:4200": self.prefect,
+            "127.0.0.1:5000": self.mlflow,
             "postgres:5432": f"127.0.0.1:{postgres}",
             "=0.0.0.0": "=127.0.0.1",
             "/opt/evertune": str(ROOT),
             "/var/lib/evertune": str(self.folder / "home"),
             "/tmp/prefect": str(self.folder / "prefect"),
+            "/tmp/dask": str(self.folder / "dask"),
         }
-        for there, here in parts.items():
-            text = text.replace(there, here)
-        return whole.get(text, text)
+        return whole.get(text) or re.sub("|".join(parts), lambda found: parts[found[0]], text)
 
 
 @contextmanager
@@ -120,9 +141,9 @@ def start_topology(folder: Path) -> Iterator[Topology]:
     with ExitStack() as stack:
         database = stack.enter_context(start_server())
         make_databases(database, values)
-        with free_socket() as first, free_socket() as second:
-            prefect, mlflow = (f"127.0.0.1:{one.getsockname()[1]}" for one in (first, second))
-        made = Topology(folder, values, database, prefect, mlflow, read_services(values))
+        with free_socket() as first, free_socket() as second, free_socket() as third:
+            prefect, mlflow, dask = (f"127.0.0.1:{one.getsockname()[1]}" for one in (first, second, third))
+        made = Topology(folder, values, database, prefect, mlflow, dask, read_services(values))
         stack.callback(end_all, made.running)
         servers = {f"http://{prefect}/api/health": made.start("prefect"), f"http://{mlflow}/health": made.start("mlflow")}
         for address, server in servers.items():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -19,7 +21,8 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 
 from flows.deploying.registering import register
 from flows.services.preflight import basic
-from tests.topology import ROOT, Topology, ask_with, kill_tree, start_topology
+from tests.small import small_config
+from tests.topology import ROOT, Topology, ask_with, end_all, kill_tree, start_topology
 
 pytestmark = pytest.mark.postgres
 WANTED: dict[str, Any] = {
@@ -94,22 +97,26 @@ def test_a_retrain_whose_worker_is_killed_is_finished_by_another_one(
     assert [name for name, secret in topology.secrets.items() if secret in told] == []
 
 
-def test_a_wrong_password_is_refused_before_anything_is_read(topology: Topology) -> None:
-    services = {"PREFECT_API_AUTH_STRING": "admin:wrong", "MLFLOW_TRACKING_PASSWORD": "wrong"}
-    for variable, service in zip(services, ("Prefect's server", "MLflow's server"), strict=True):
-        environment = topology.environment("worker") | {variable: services[variable]}
-        began = time.monotonic()
-        ended = subprocess.run(
-            [sys.executable, "-m", "flows.command_line", "run", "configs/flights.yaml"],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        assert ended.returncode == 75, ended.stderr
-        assert f"{service} at http://127.0.0.1:" in ended.stderr
-        assert "refuses the password" in ended.stderr
-        assert time.monotonic() - began < 15  # idle: under 5 s
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"PREFECT_API_AUTH_STRING": "admin:wrong-one"}, "refuses the password; set PREFECT_API_AUTH_STRING"),
+        ({"PREFECT_API_AUTH_STRING": "wrong-one"}, "refuses the password; set PREFECT_API_AUTH_STRING"),
+        ({"PREFECT_API_AUTH_STRING": ""}, "asks for a password; set PREFECT_API_AUTH_STRING"),
+        ({"MLFLOW_TRACKING_PASSWORD": "wrong-one"}, "refuses the password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        ({"MLFLOW_TRACKING_USERNAME": "nobody"}, "refuses the password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        ({"MLFLOW_TRACKING_USERNAME": ""}, "asks for a password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+    ],
+)
+def test_who_may_not_in_is_told_what_to_set_before_anything_is_read(topology: Topology, changed: dict[str, str], said: str) -> None:
+    environment = topology.environment("worker") | changed
+    began = time.monotonic()
+    ended = evertune(environment, "run", "configs/flights.yaml")
+    assert ended.returncode == 75, ended.stderr
+    assert said in ended.stderr
+    assert ended.stderr.count("at http://127.0.0.1:") == 1
+    assert [secret for secret in ("wrong-one", *topology.secrets.values()) if secret in ended.stdout + ended.stderr] == []
+    assert time.monotonic() - began < 15  # idle: under 5 s
 
 
 def test_no_server_answers_without_a_password(topology: Topology) -> None:
@@ -128,6 +135,65 @@ def test_each_database_is_its_owners_alone(topology: Topology) -> None:
             else:
                 with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
                     psycopg.connect(address, password=topology.secrets[password])
+
+
+@pytest.fixture
+def dask(topology: Topology) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The scheduler and two workers of Dask, on the loopback."""
+    started = {"dask-scheduler": topology.start("dask-scheduler")}
+    started |= {name: topology.start("dask-worker", name, "--host=127.0.0.1") for name in ("dask-0", "dask-1")}
+    until(lambda: topology.log("dask-scheduler").read_text().count("Register worker") >= 4, 60, "the workers' start", topology)
+    yield started
+    end_all(list(started.values()))
+
+
+def searching(folder: Path, name: str, **tuning: Any) -> Path:
+    """The small shop on the full topology: a search that can be repeated, where `tuning` says."""
+    return small_config(folder / name, name=name, tuning={"trials": 24, "reproducible": True, **tuning})
+
+
+def test_a_killed_dask_scheduler_is_said_and_the_search_goes_on_from_its_study(
+    topology: Topology, dask: dict[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    environment = topology.environment("worker")
+    config = str(searching(tmp_path, "shop-resumed", executor="dask", dask=f"tcp://{topology.dask}"))
+    before = set(finished_trials(topology))
+    with start(environment, "run", config, "--json") as running:
+        until(lambda: set(finished_trials(topology)) - before or running.poll() is not None, 90, "a first trial", topology)
+        assert running.poll() is None, running.communicate()
+        began = time.monotonic()
+        for process in dask.values():
+            kill_tree(process)
+        _, told = running.communicate(timeout=60)
+    assert time.monotonic() - began < 60
+    assert running.returncode == 75, told
+    assert f"the scheduler at tcp://{topology.dask}" in told
+    kept = set(finished_trials(topology)) - before
+    assert kept
+    topology.start("dask-scheduler")
+    topology.start("dask-worker", "dask-2", "--host=127.0.0.1")
+    ended = evertune(environment, "run", config, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert kept < set(finished_trials(topology)) - before
+    assert len(set(finished_trials(topology)) - before) == 24
+
+
+def test_every_health_check_of_the_file_says_well_and_ill(topology: Topology) -> None:
+    worker = topology.start("worker", "checked")
+    until(lambda: topology.well("worker", "checked"), 60, "the worker's health", topology)
+    assert [topology.well(service) for service in ("postgres", "prefect", "mlflow")] == [True, True, True]
+    kill_tree(worker)
+    assert not topology.well("worker", "checked")
+
+
+def evertune(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flows.command_line", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "flows.command_line", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def champion(topology: Topology, client: SyncPrefectClient, run: FlowRun) -> str:

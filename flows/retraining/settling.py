@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from flows.retraining.questions import Question
+from flows.retraining.retelling import retell_model, retell_report
 from tasks.leases import Lease
-from tasks.records import Result
+from tasks.records import Result, Story
 from tasks.registry import ALIAS, Entry, Move, make_champion, read_entry, reject_version, repair_aliases
 from tasks.registry.digesting import verify_digest
 from tasks.registry.versions import DIGEST, JUDGED_AGAINST, PROMOTED, PROMOTED_BY, REJECTED, moment, read_log
@@ -167,6 +169,10 @@ def _write_down(run: Run, found: MlflowRun, question: Question, result: Result, 
     if version is not None:
         told = retold if result.verdict == "promoted" else f"**Not promoted**: {retold.partition(': ')[2]}"
         run.client.update_model_version(question.model, question.version, _retell(version.description or "", told))
+    story = Story(result, "", datetime.fromtimestamp(found.info.start_time / 1000, UTC), "")
+    retell_report(run, story)
+    if result.verdict == "promoted":
+        retell_model(run, story)
     said = {"evertune.approval_by": word.who, "evertune.approval_reason": word.why} if word else {}
     run.tags({**said, "evertune.approval_at": moment(), ANSWERED: word.decision if word else "none"})
 

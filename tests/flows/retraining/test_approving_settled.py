@@ -12,9 +12,12 @@ import pytest
 
 from flows.retraining.questions import Question
 from flows.retraining.settling import Word, settle, tell_waiting
+from flows.telling.notes import MARK
 from tasks.errors import Conflict
 from tasks.records import Result
 from tasks.registry import Move, reject_version
+from tasks.reporting import render
+from tests import stories
 from tests.registered import Killed, Shelf, killed_before_write, shelf
 
 __all__ = ["shelf"]
@@ -169,3 +172,28 @@ def test_a_process_killed_at_any_write_leaves_it_to_the_next_one(
 def test_the_person_named_is_the_one_of_the_move(shelf: Shelf, say: Say) -> None:
     say(YES)
     assert shelf.tags("2")["evertune.promoted_by"] == Move(YES.who, YES.why).by
+
+
+def test_report_and_descriptions_tell_who_decided_and_why(shelf: Shelf, question: Question, say: Say) -> None:
+    asked = render(stories.asked(), {}).html
+    assert "evertune promote" in asked
+    shelf.client.log_text(question.mlflow_run_id, asked, "report.html")
+    shelf.client.update_registered_model("shop", f"Sales of a shop.\n\nVersion 1 is the champion.\n\n*{MARK}.*")
+    say(Word("approve", "Ada <b>", "looked at the slices"))
+    page = mlflow.artifacts.load_text(f"runs:/{question.mlflow_run_id}/report.html")
+    assert ": Promoted</title>" in page
+    assert "approved by Ada &lt;b&gt; (looked at the slices)" in page
+    assert "Undecided" not in page
+    assert "evertune promote" not in page
+    assert page.partition("</section>")[2] == asked.partition("</section>")[2]
+    model = shelf.client.get_registered_model("shop").description
+    assert model.startswith("Sales of a shop.\n\nVersion 2 is the champion")
+    assert "approved by Ada" in shelf.client.get_model_version("shop", "2").description
+
+
+def test_a_no_leaves_the_models_description_and_is_told_in_the_report(shelf: Shelf, question: Question, say: Say) -> None:
+    shelf.client.log_text(question.mlflow_run_id, '<section class="banner ask">Undecided</section>', "report.html")
+    shelf.client.update_registered_model("shop", "by hand")
+    say(NO)
+    assert "rejected by Ada (too slow)" in mlflow.artifacts.load_text(f"runs:/{question.mlflow_run_id}/report.html")
+    assert shelf.client.get_registered_model("shop").description == "by hand"

@@ -136,6 +136,21 @@ def test_each_database_is_its_owners_alone(topology: Topology) -> None:
                     psycopg.connect(address, password=topology.secrets[password])
 
 
+def test_nothing_listens_beyond_the_loopback(topology: Topology) -> None:
+    topology.start("worker", "confined")
+    until(lambda: topology.well("worker", "confined"), 60, "the worker's health", topology)
+    assert open_beyond_the_loopback(topology) == []
+
+
+def open_beyond_the_loopback(topology: Topology) -> list[str]:
+    """Addresses that our processes listen on and others could reach."""
+    alive = [psutil.Process(process.pid) for process in topology.running if process.poll() is None]
+    everybody = [one for process in alive for one in (process, *process.children(recursive=True))]
+    listening = [socket.laddr for one in everybody for socket in one.net_connections("inet") if socket.status == psutil.CONN_LISTEN]
+    assert listening
+    return [f"{address.ip}:{address.port}" for address in listening if address.ip not in ("127.0.0.1", "::1")]
+
+
 @pytest.fixture
 def dask(topology: Topology) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """The scheduler and two workers of Dask, on the loopback."""

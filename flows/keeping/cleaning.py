@@ -65,9 +65,14 @@ class Retrain:
         return dict(self.run.data.tags) if self.run is not None else {}
 
     @property
+    def dry(self) -> bool:
+        """Whether it was a dry run, which no later retrain reads."""
+        return self.tags.get("evertune.kind") == "dry_run"
+
+    @property
     def label(self) -> str:
         """`2024-04-30 v3 (run 1a2b3c4d)`."""
-        versions = "".join(f" v{version.version}" for version in self.versions)
+        versions = " dry run" if self.dry else "".join(f" v{version.version}" for version in self.versions)
         return f"{self.as_of:%Y-%m-%d}{versions} (run {self.id[:8] or 'gone'})"
 
 
@@ -119,8 +124,9 @@ def children_of(tracker: Tracker, retrain: Retrain) -> list[Any]:
 
 
 def _retrains(tracker: Tracker, entry: Entry) -> list[Retrain]:
-    """Every retrain of the model, the newest as-of first, as later retrains sort them."""
-    runs = _search_runs(tracker, f"tags.`{remembering.MODEL_TAG}` = {quoted(entry.name)} and tags.`evertune.kind` = 'retrain'")
+    """Every retrain of the model, dry runs too, the newest as-of first, as later retrains sort them."""
+    wanted = f"tags.`{remembering.MODEL_TAG}` = {quoted(entry.name)} and tags.`evertune.kind` = "
+    runs = [run for kind in ("'retrain'", "'dry_run'") for run in _search_runs(tracker, wanted + kind)]
     logged: dict[str, list[Any]] = {}
     for model in _search_logged(tracker, {run.info.experiment_id for run in runs}):
         logged.setdefault(model.source_run_id, []).append(model)
@@ -164,15 +170,17 @@ def _reasons(entry: Entry, retrains: list[Retrain], uses: list[Use], retention: 
             reasons.setdefault(place, f"v{decided[retrain.id].version} was decided on here")
         if (use := next((use for use in uses if use.rests_on(retrain)), None)) is not None:
             reasons.setdefault(place, f"v{use.version} of {use.name} uses it")
-    alive = [(place, retrain) for place, retrain in enumerate(retrains) if retrain.run is not None and not retrain.marked]
-    for place, _ in alive[: retention.keep]:
-        reasons.setdefault(place, f"among the {retention.keep} newest")
+    there = [(place, retrain) for place, retrain in enumerate(retrains) if retrain.run is not None and not retrain.marked]
+    alive, dry = ([found for found in there if found[1].dry is wanted] for wanted in (False, True))
+    for kind, found in (("", alive), (" dry runs", dry)):
+        for place, _ in found[: retention.keep]:
+            reasons.setdefault(place, f"among the {retention.keep} newest{kind}")
     for place, _ in alive[: baselines.MOST_READ]:
         reasons.setdefault(place, "the next retrains compare their data with its")
     searched = [place for place, retrain in alive if retrain.tags.get("evertune.tuning") == "ran" and retrain.status == "FINISHED"]
     for place in searched[: remembering.MOST_READ]:
         reasons.setdefault(place, "the next searches start from what it found")
-    for place, retrain in alive:
+    for place, retrain in there:
         if retrain.status == "RUNNING" and now - retrain.started < SAFE_AGE:
             reasons.setdefault(place, "may still be running")
         elif retention.before is not None and retrain.started >= retention.before:

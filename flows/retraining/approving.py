@@ -142,9 +142,10 @@ def _end(client: SyncPrefectClient, tracker: Tracker, lease: Lease, run: FlowRun
         return []
     message = clean(result.reason)
     client.set_flow_run_state(run.id, Completed(name=result.verdict.title(), message=message))
-    emit_verdict(result)
-    if config is not None:
-        announce_result(config, result)
+    if overdue or result.verdict != "promoted":  # a command has told of its own promotion
+        emit_verdict(result)
+        if config is not None:
+            announce_result(config, result)
     line = f"{question.model} v{question.version}: {result.verdict}: {message}"
     log.info("%s", line)
     return [line]

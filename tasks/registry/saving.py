@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tasks.models.model import Fitted
-from tasks.registry.digesting import COMPILED, MANIFEST, file_digests
+from tasks.registry.digesting import COMPILED, MANIFEST, file_digests, private_folder
 from tasks.serving import answer, category_text, read_dates
 from tasks.tracking import Run, signature
 
@@ -30,12 +29,12 @@ def save_model(run: Run, fitted: Fitted, example: pd.DataFrame, name: str, metad
     from mlflow.models import Model
 
     sample, client = to_serve(example, fitted), run.client
-    with tempfile.TemporaryDirectory() as folder:
-        code = fitted.save(Path(folder))
+    with private_folder() as folder:
+        code = fitted.save(folder)
         kind = "classifier" if fitted.target.classes else "regressor"
         logged = client.create_logged_model(run.tracker.experiment, name=name, source_run_id=run.id, model_type=kind)
         try:
-            written = Path(folder) / "written"
+            written = folder / "written"
             mlflow.pyfunc.save_model(
                 written,
                 mlflow_model=Model(
@@ -43,10 +42,10 @@ def save_model(run: Run, fitted: Fitted, example: pd.DataFrame, name: str, metad
                     run_id=run.id,
                     model_uuid=logged.model_id,
                     model_id=logged.model_id,
-                    metadata={**metadata, MANIFEST: _manifest(Path(folder))},
+                    metadata={**metadata, MANIFEST: _manifest(folder)},
                 ),
                 python_model=str(code),
-                artifacts={"model": str(Path(folder) / "model")},
+                artifacts={"model": str(folder / "model")},
                 signature=signature(sample, answer_of(fitted, sample)),
                 input_example=sample.head(3),
                 pip_requirements=_requirements(fitted),

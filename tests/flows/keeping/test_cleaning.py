@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from configs.reading import read_config
 from flows.keeping import removing
 from flows.keeping.backups import restore_backup, write_backup
 from flows.keeping.cleaning import Retention, plan_cleaning
+from flows.retrain import run_retrain
 from flows.services.pages import start_mlflow
 from flows.services.servers import free_socket
 from tasks import baselines, remembering
@@ -23,7 +25,7 @@ from tasks.leases import hold_lease
 from tasks.registry import read_entry
 from tasks.tracking import Tracker, connect
 from tests.registered import Shelf
-from tests.small import small_table
+from tests.small import at_day, small_config, small_table
 
 DAYS = (100, 110, 120, 130)
 
@@ -211,6 +213,17 @@ def test_age_keeps_what_is_young(shop: Home) -> None:
     now = datetime.now(UTC)
     assert not plan_cleaning(tracker_of(shop), "shop", Retention(0, now - timedelta(hours=1)), now).going
     assert plan_cleaning(tracker_of(shop), "shop", Retention(0, now), now).going
+
+
+def test_dry_runs_go_too_and_keep_no_retrain_from_its_place(shop: Home, tmp_path: Path) -> None:
+    before = plan_cleaning(tracker_of(shop), "shop", Retention(1), datetime.now(UTC))
+    config = read_config(small_config(tmp_path / "dry", tuning={"when": "never"}))
+    for day in (150, 151):
+        assert run_retrain(config, at_day(day), dry_run=True).verdict == "dry_run"
+    plan = plan_cleaning(tracker_of(shop), "shop", Retention(1), datetime.now(UTC))
+    assert [retrain.label.partition(" (")[0] for retrain in plan.going if retrain.dry] == [f"{at_day(150):%Y-%m-%d} dry run"]
+    assert [reason for retrain, reason in plan.staying if retrain.dry] == ["among the 1 newest dry runs"]
+    assert [retrain.id for retrain in plan.going if not retrain.dry] == [retrain.id for retrain in before.going]
 
 
 def test_a_model_that_was_logged_and_never_registered_goes_after_a_day(shop: Home) -> None:

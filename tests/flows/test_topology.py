@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -163,7 +164,27 @@ def dask(topology: Topology) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
 
 def searching(folder: Path, name: str, **tuning: Any) -> Path:
     """The small shop on the full topology: a search that can be repeated, where `tuning` says."""
-    return small_config(folder / name, name=name, tuning={"trials": 24, "reproducible": True, **tuning})
+    return small_config(folder / name, name=name, tuning={"trials": 16, "reproducible": True, **tuning})
+
+
+def test_dask_chooses_what_this_machine_chooses_though_a_worker_is_killed(
+    topology: Topology, dask: dict[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    environment = topology.environment("worker")
+    here = evertune(environment, "run", str(searching(tmp_path, "shop-here")), "--json")
+    assert here.returncode == 0, here.stderr
+    before = set(finished_trials(topology))
+    elsewhere = str(searching(tmp_path, "shop-there", executor="dask", dask=f"tcp://{topology.dask}"))
+    with start(environment, "run", elsewhere, "--json") as running:
+        until(lambda: set(finished_trials(topology)) - before or running.poll() is not None, 90, "a first trial", topology)
+        assert running.poll() is None, running.communicate()
+        kill_tree(dask["dask-0"])
+        out, told = running.communicate(timeout=180)
+    assert running.returncode == 0, told
+    there, alone = json.loads(out), json.loads(here.stdout)
+    for key in ("verdict", "hyperparameters", "metric"):
+        assert there[key] == alone[key]
+    assert sum(there["trials"].values()) == 16
 
 
 def test_a_killed_dask_scheduler_is_said_and_the_search_goes_on_from_its_study(
@@ -189,7 +210,7 @@ def test_a_killed_dask_scheduler_is_said_and_the_search_goes_on_from_its_study(
     ended = evertune(environment, "run", config, "--json")
     assert ended.returncode == 0, ended.stderr
     assert kept < set(finished_trials(topology)) - before
-    assert len(set(finished_trials(topology)) - before) == 24
+    assert len(set(finished_trials(topology)) - before) == 16
 
 
 def test_every_health_check_of_the_file_says_well_and_ill(topology: Topology) -> None:

@@ -191,7 +191,7 @@ def test_a_killed_dask_scheduler_is_said_and_the_search_goes_on_from_its_study(
     topology: Topology, dask: dict[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     environment = topology.environment("worker")
-    config = str(searching(tmp_path, "shop-resumed", executor="dask", dask=f"tcp://{topology.dask}"))
+    config = str(searching(tmp_path, "shop-resumed", trials=24, executor="dask", dask=f"tcp://{topology.dask}"))
     before = set(finished_trials(topology))
     with start(environment, "run", config, "--json") as running:
         until(lambda: set(finished_trials(topology)) - before or running.poll() is not None, 90, "a first trial", topology)
@@ -210,7 +210,7 @@ def test_a_killed_dask_scheduler_is_said_and_the_search_goes_on_from_its_study(
     ended = evertune(environment, "run", config, "--json")
     assert ended.returncode == 0, ended.stderr
     assert kept < set(finished_trials(topology)) - before
-    assert len(set(finished_trials(topology)) - before) == 16
+    assert len(set(finished_trials(topology)) - before) == 24
 
 
 def test_every_health_check_of_the_file_says_well_and_ill(topology: Topology) -> None:

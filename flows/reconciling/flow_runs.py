@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
 
 FLOWS = ("retrain", "watch", "monitor", "reconcile")
+TAG = "evertune"
+"""Which every deployment of ours gives its runs: other people's flows may have the same names."""
 HEARTBEAT = "prefect.flow-run.heartbeat"
 SHORTEST, LONGEST = timedelta(seconds=30), timedelta(seconds=180)
 """Between two heartbeats: the least that Prefect takes, and its default."""
@@ -66,7 +68,7 @@ def end_silent_flow_runs(living: Collection[str]) -> list[str]:
         return []
     lines = []
     with get_client(sync_client=True) as client:
-        wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": [*UNDER_WAY, StateType.PENDING]}}})
+        wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": [*UNDER_WAY, StateType.PENDING]}}, "tags": {"all_": [TAG]}})
         ours = FlowFilter.model_validate({"name": {"any_": list(FLOWS)}})
         for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=wanted):
             if str(run.id) not in living and run.id != _own_id() and (silence := _too_silent(client, run)):

@@ -13,12 +13,12 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelling, Crashed, Pending, Running
+from prefect.states import Cancelling, Completed, Pending, Running
 
 from flows.reconciling import automation, flow_runs
 from flows.reconciling.automation import NAME, register_heartbeats
 from flows.reconciling.flow_runs import HEARTBEAT, end_flow_run, end_silent_flow_runs
-from tests.operation import Operated, ask, await_run
+from tests.operation import Operated, ask
 
 pytestmark = pytest.mark.flow
 
@@ -57,15 +57,16 @@ def beat(operated: Operated, run: FlowRun, ago: float) -> None:
                 "prefect.resource.name": flow_runs.FLOWS[0],
             },
             {"prefect.resource.id": f"prefect.deployment.{uuid.uuid4()}", "prefect.resource.role": "deployment"},
+            *({"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in run.tags),
         ],
     }
     ask(f"{operated.api_url}/events", [event])
 
 
-def running(client: SyncPrefectClient, own: Any, since: float) -> FlowRun:
+def running(client: SyncPrefectClient, own: Any, since: float, tag: str = "evertune") -> FlowRun:
     """A run that has been Running for so many seconds."""
     state: Any = Running()
-    run = client.create_flow_run(own, state=Pending())
+    run = client.create_flow_run(own, tags=[tag], state=Pending())
     state.timestamp = datetime.now(UTC) - timedelta(seconds=since)
     client.set_flow_run_state(run.id, state, force=True)
     return run
@@ -86,8 +87,9 @@ def test_a_prefect_run_ends_with_its_mlflow_run(client: SyncPrefectClient, own: 
 def test_a_run_that_is_silent_for_three_heartbeats_has_crashed(operated: Operated, client: SyncPrefectClient, own: Any) -> None:
     kinds = {"silent": (130, 100), "beating": (40, 10), "once": (300,), "once long ago": (600,), "cancelling": (130, 100)}
     runs = {name: running(client, own, 0) for name in (*kinds, "without", "known")}
+    runs["others"] = running(client, own, 0, "theirs")
     client.set_flow_run_state(runs["cancelling"].id, Cancelling(), force=True)
-    for name, agos in {**kinds, "known": (1000, 900)}.items():
+    for name, agos in {**kinds, "known": (1000, 900), "others": (1000, 900)}.items():
         for ago in agos:
             beat(operated, runs[name], ago)
     deadline = time.monotonic() + 60
@@ -108,23 +110,38 @@ def test_a_run_that_is_silent_for_three_heartbeats_has_crashed(operated: Operate
         "cancelling": StateType.CANCELLED,
         "without": living,
         "known": living,
+        "others": living,
     }
 
 
-def test_the_server_itself_ends_a_run_whose_heartbeats_stop(
+def test_the_server_has_the_reconciler_look_when_the_heartbeats_of_a_run_of_ours_stop(
     operated: Operated, client: SyncPrefectClient, own: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reconciler = client.create_deployment(client.create_flow(own), "looks")
+    monkeypatch.setattr(automation, "RECONCILER", f"{own.name}/looks")
     monkeypatch.setattr(automation, "WITHIN", timedelta(seconds=10))
     monkeypatch.setattr(automation, "NAME", f"{NAME} of {own.name}")
     made = register_heartbeats(operated.api_url)
     assert register_heartbeats(operated.api_url) == made
     try:
-        killed, over = running(client, own, 0), running(client, own, 0)
-        for run in (killed, over):
+        worked = client.create_deployment(client.create_flow(own), "works")
+        killed, over = (client.create_flow_run_from_deployment(worked, state=Running(), tags=["evertune"]) for _ in range(2))
+        others = running(client, own, 0, "theirs")
+        for run in (killed, over, others):
             beat(operated, run, 0)
-        client.set_flow_run_state(over.id, Crashed(name="Promoted").model_copy(update={"type": StateType.COMPLETED}), force=True)
-        assert await_run(operated.api_url, str(killed.id), 90)["state"]["message"].startswith("no heartbeat for 10 s")
-        assert state_of(client, over) == (StateType.COMPLETED, "Promoted")
+        client.set_flow_run_state(over.id, Completed(name="Promoted"), force=True)
+        deadline = time.monotonic() + 90
+        while not (looks := looks_of(operated, reconciler)):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        time.sleep(3)
+        assert len(looks_of(operated, reconciler)) == len(looks) == 1
+        assert state_of(client, killed)[0] == StateType.RUNNING, "it may live: the reconciler finds out"
         assert len(client.read_automations_by_name(automation.NAME)) == 1
     finally:
         client.delete_automation(uuid.UUID(made))
+
+
+def looks_of(operated: Operated, deployment: uuid.UUID) -> list[Any]:
+    found: list[Any] = ask(f"{operated.api_url}/flow_runs/filter", {"deployments": {"id": {"any_": [str(deployment)]}}})
+    return found

@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed
 
 from flows.reconciling.sweeping import sweep
 from flows.retraining.approving import expire_approvals
+from flows.retraining.obituaries import tell_end
 from flows.services.registries import open_registry
 from flows.telling.occasions import superseded
 from flows.telling.settling import settle_in
@@ -37,7 +38,7 @@ def reconcile() -> State[Any]:
     try:
         with open_registry() as (tracker, home):
             home.prepare()
-            lines = [*sweep(home, tracker), *expire_approvals()]
+            lines = [*sweep(home, tracker, tell_end), *expire_approvals()]
     except (EvertuneError, OSError, httpx.HTTPError) as error:
         return Failed(message=f"not everything could be looked at, which is tried again at the next run: {error}")
     if not lines:

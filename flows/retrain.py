@@ -26,6 +26,7 @@ from flows.notices.sending import announce_error, announce_result
 from flows.reconciling.runs import end_dead_runs
 from flows.retraining.approving import ask_person, expire_approvals, find_answer
 from flows.retraining.judging import ask_refitted, explain, find_rival, measure_slide
+from flows.retraining.obituaries import tell_end
 from flows.retraining.outcomes import keep_outcome
 from flows.retraining.searching import Workers, open_tuner
 from flows.retraining.wishes import (
@@ -180,7 +181,7 @@ def run_retrain(
         ):
             if lease is not None:
                 repair_aliases(tracker, config.model_name, lease)
-                end_dead_runs(home, tracker, config.model_name)
+                end_dead_runs(home, tracker, config.model_name, tell_end)
                 if occasion.flow_run_id:
                     _tidy_approvals(config.model_name, lease)
             prior = find_prior(tracker, config.model_name, as_of - config.label_delay if config.time else None, config.target)

@@ -69,10 +69,7 @@ def _announce(review: Review, told: Mapping[str, Any]) -> None:
 
 def _last_config(review: Review, version: str) -> RetrainConfig | None:
     """That of the last retrain beside the one that registered the version; None for a version that no retrain of ours made."""
-    import mlflow.artifacts
-    import yaml
-
-    from configs.schema import RetrainConfig
+    from flows.telling.provenance import config_of
     from tasks.baselines import MODEL_TAG
 
     made = review.find(version).run_id
@@ -82,6 +79,4 @@ def _last_config(review: Review, version: str) -> RetrainConfig | None:
     wanted = f"tags.`{MODEL_TAG}` = '{review.name}' and tags.`evertune.kind` = 'retrain' and tags.`evertune.config_digest` != ''"
     experiment = client.get_run(made).info.experiment_id
     found = client.search_runs([experiment], wanted, max_results=1, order_by=["attributes.start_time DESC"])
-    if not found:
-        return None
-    return RetrainConfig.model_validate(yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{found[0].info.run_id}/config.yaml")))
+    return config_of(found[0].info.run_id) if found else None

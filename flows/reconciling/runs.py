@@ -7,8 +7,9 @@ retrain runs them again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from flows.reconciling.flow_runs import end_flow_run
 from flows.reconciling.leftovers import remove_leftovers
@@ -24,13 +25,27 @@ from tasks.tracking import TABLES_TAG, Run, Tracker
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+
+@dataclass(frozen=True)
+class End:
+    """What a dead retrain came to, which it could tell nobody; `version` is the one that had gone live."""
+
+    run: Any
+    model: str
+    verdict: Literal["promoted", "failed"]
+    reason: str
+    version: str | None = None
+
+
+Tell = Callable[[End], None]
+"""Who is told of each end; the events and notices of a retrain are not known here."""
 PARENT_TAG = "mlflow.parentRunId"
 KINDS = ("retrain", "dry_run")
 PAGE = 1000
 log = logging.getLogger("evertune")
 
 
-def end_dead_runs(home: Home, tracker: Tracker, model: str) -> list[str]:
+def end_dead_runs(home: Home, tracker: Tracker, model: str, tell: Tell | None = None) -> list[str]:
     """End what dead processes left open of a model, whose lease this process holds and whose aliases are repaired.
 
     A run whose candidate went live is FINISHED, any other FAILED; its open trials are KILLED, its Prefect run ends with it.
@@ -41,7 +56,7 @@ def end_dead_runs(home: Home, tracker: Tracker, model: str) -> list[str]:
     dead = [run for run in own if is_dead(home, tracker, run)]
     if not dead:
         return []
-    return [*end_runs(tracker, dead, running, read_entry(tracker, model)), *remove_leftovers(home)]
+    return [*end_runs(tracker, dead, running, read_entry(tracker, model), tell), *remove_leftovers(home)]
 
 
 def find_running(tracker: Tracker) -> list[Any]:
@@ -68,7 +83,7 @@ def belongs_to(run: Any, model: str, experiment: str) -> bool:
     return told == model or (told is None and run.info.experiment_id == experiment)
 
 
-def end_runs(tracker: Tracker, dead: Sequence[Any], running: Iterable[Any], entry: Entry | None) -> list[str]:
+def end_runs(tracker: Tracker, dead: Sequence[Any], running: Iterable[Any], entry: Entry | None, tell: Tell | None = None) -> list[str]:
     """End these runs and what hangs on them; `entry` is their model's, None where they cannot have registered anything."""
     lines = []
     for run in dead:
@@ -77,8 +92,11 @@ def end_runs(tracker: Tracker, dead: Sequence[Any], running: Iterable[Any], entr
         end_children(tracker.client, run, running)
         end_models(tracker.client, run)
         version = entry and promoted_version(entry, run.info.run_id)
-        lines.append(_finish(tracker, run, version) if version else _fail(tracker, run, entry))
-        log.warning("mended: %s", lines[-1])
+        end, line = _finish(tracker, run, version) if version else _fail(tracker, run, entry)
+        log.warning("mended: %s", line)
+        lines.append(line)
+        if tell is not None and end.model and run.data.tags.get("evertune.kind") == "retrain":
+            tell(end)
     return lines
 
 
@@ -108,22 +126,23 @@ def promoted_version(entry: Entry, run_id: str) -> Any | None:
     return None
 
 
-def _finish(tracker: Tracker, run: Any, version: Any) -> str:
+def _finish(tracker: Tracker, run: Any, version: Any) -> tuple[End, str]:
     reason = version.tags.get("evertune.reason", "")
     message = f"v{version.version} of {version.name} is live: {reason}; {say_death(run)} right after, so there is no report"
     tags = {VERDICT_TAG: "promoted", "evertune.reason": message, "evertune.version": str(version.version)}
     _close(tracker, run, "FINISHED", {**tags, "mlflow.runName": f"{run.info.run_name} promoted"})
     end_flow_run(_flow_run_id(run), began(run), "Promoted", message)
-    return f"{label(run)}: FINISHED, since v{version.version} of {version.name} had gone live when {say_death(run)}"
+    line = f"{label(run)}: FINISHED, since v{version.version} of {version.name} had gone live when {say_death(run)}"
+    return End(run, version.name, "promoted", message, str(version.version)), line
 
 
-def _fail(tracker: Tracker, run: Any, entry: Entry | None) -> str:
+def _fail(tracker: Tracker, run: Any, entry: Entry | None) -> tuple[End, str]:
     stage = find_stage(run, entry)
     message = f"{say_death(run)} in stage {stage}; run the same retrain again: it goes on with what was finished"
     tags = {VERDICT_TAG: "failed", "evertune.reason": message, "failure.stage": stage, "failure.message": message}
     _close(tracker, run, "FAILED", {**tags, "mlflow.runName": f"{run.info.run_name} failed"})
     end_flow_run(_flow_run_id(run), began(run), "Crashed", message)
-    return f"{label(run)}: FAILED, {say_death(run)} in stage {stage}"
+    return End(run, run.data.tags.get(MODEL_TAG, ""), "failed", message), f"{label(run)}: FAILED, {say_death(run)} in stage {stage}"
 
 
 def _close(tracker: Tracker, run: Any, status: str, tags: dict[str, str]) -> None:

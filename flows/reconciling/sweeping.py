@@ -8,7 +8,7 @@ from typing import Any
 from flows.reconciling.flow_runs import end_silent_flow_runs
 from flows.reconciling.leftovers import remove_leftovers
 from flows.reconciling.owners import is_dead
-from flows.reconciling.runs import PARENT_TAG, end_dead_runs, end_runs, find_running, label, parents
+from flows.reconciling.runs import PARENT_TAG, Tell, end_dead_runs, end_runs, find_running, label, parents
 from flows.services.preflight import studies_url
 from flows.services.registries import LEASE_SECONDS
 from tasks.errors import Conflict
@@ -21,7 +21,7 @@ from tasks.tracking import Tracker
 log = logging.getLogger("evertune")
 
 
-def sweep(home: Home, tracker: Tracker) -> list[str]:
+def sweep(home: Home, tracker: Tracker, tell: Tell | None = None) -> list[str]:
     """End all dead runs of MLflow, then the silent ones of Prefect, then remove what dead processes left on the disk.
 
     A line for everything that was mended. Cheap where nothing is wrong: one search of MLflow, one of Prefect.
@@ -29,9 +29,9 @@ def sweep(home: Home, tracker: Tracker) -> list[str]:
     """
     running = find_running(tracker)
     dead = [run for run in parents(running) if is_dead(home, tracker, run)]
-    lines = end_runs(tracker, [run for run in dead if not _may_have_registered(run)], running, None)
+    lines = end_runs(tracker, [run for run in dead if not _may_have_registered(run)], running, None, tell)
     for model in sorted({run.data.tags[MODEL_TAG] for run in dead if _may_have_registered(run)}):
-        lines += _mend_model(home, tracker, model)
+        lines += _mend_model(home, tracker, model, tell)
     lines += _end_orphans(tracker, running)
     living = {str(run.data.tags.get("evertune.flow_run_id", "")) for run in parents(find_running(tracker) if lines else running)}
     return [*lines, *end_silent_flow_runs(living), *remove_leftovers(home)]
@@ -42,12 +42,12 @@ def _may_have_registered(run: Any) -> bool:
     return MODEL_TAG in run.data.tags and run.data.tags.get("evertune.kind") == "retrain"
 
 
-def _mend_model(home: Home, tracker: Tracker, model: str) -> list[str]:
+def _mend_model(home: Home, tracker: Tracker, model: str, tell: Tell | None) -> list[str]:
     """As a retrain does at its start. Whoever holds the model has done so, and is left alone."""
     try:
         with hold_lease(studies_url(home), model, LEASE_SECONDS, "evertune's reconciler") as lease:
             repair_aliases(tracker, model, lease)
-            return end_dead_runs(home, tracker, model)
+            return end_dead_runs(home, tracker, model, tell)
     except Conflict as error:
         log.info("%s is left to whoever holds it: %s", model, error)
         return []

@@ -20,6 +20,13 @@ def resolved(config: RetrainConfig) -> str:
     return mask(yaml.safe_dump(_without_secrets(config.model_dump(mode="json", exclude_none=True)), sort_keys=False))
 
 
+def config_of(run_id: str) -> RetrainConfig:
+    """The config that a retrain ran with, read back from its MLflow run; secrets are masked. Raises what MLflow, YAML or pydantic raise."""
+    import mlflow.artifacts
+
+    return RetrainConfig.model_validate(yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{run_id}/config.yaml")))
+
+
 def code_version() -> str:
     """Evertune's version, and the commit of the working directory when it is a checkout."""
     try:

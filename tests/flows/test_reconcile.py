@@ -20,6 +20,7 @@ from flows.reconcile import reconcile
 from flows.reconciling.owners import read_hold
 from flows.retrain import retrain
 from tasks.homes import Home
+from tests.flows.notices.sinks import http_sink
 from tests.operation import Operated, Worker, ask
 from tests.small import small_config
 
@@ -64,9 +65,14 @@ def test_after_a_worker_was_killed_with_its_run_everything_is_put_right(
 ) -> None:
     pool = f"killed-{uuid.uuid4().hex[:6]}"
     (tmp_path / "slow.py").write_text(SOURCE)
-    config = small_config(tmp_path / "shop", source={"kind": "python", "function": "slow:read_slowly"})
     monkeypatch.setenv("PREFECT_API_URL", operated.api_url)
-    with temporary_settings({PREFECT_API_URL: operated.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with (
+        http_sink() as sink,
+        temporary_settings({PREFECT_API_URL: operated.api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        notify = [{"to": "webhook", "url": sink.address, "on": ["failed"]}]
+        source = {"kind": "python", "function": "slow:read_slowly"}
+        config = small_config(tmp_path / "shop", source=source, operation={"notify": notify})
         flow_run = deploy(pool, config)
         process = worker(pool, PYTHONPATH=os.pathsep.join([str(ROOT), str(tmp_path)]))
         run = running(client)
@@ -86,6 +92,8 @@ def test_after_a_worker_was_killed_with_its_run_everything_is_put_right(
         assert (after.info.status, after.data.tags["failure.stage"]) == ("FAILED", "load or validate")
         assert read_hold(store, "shop") is None
         again = reconcile(return_state=True)
+        (told,) = sink.bodies
+        assert (told["event"], told["model"], "died in stage" in told["reason"]) == ("failed", "shop", True)
         assert f"(run {run.info.run_id[:8]})" not in str(again.message)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from configs.reading import read_config
 from configs.schema import RetrainConfig
 from tasks.errors import ConfigError
-from tasks.settings.operation import Choices, Schedule
+from tasks.settings.operation import Choices, OperationSettings, Schedule
 
 POOL = "evertune"
 TAG = "evertune"
@@ -98,7 +98,7 @@ def _deployments_of(config: RetrainConfig, path: str, root: Path) -> Iterator[De
         f"{config.name}-quick",
         _entrypoint("retrain", root),
         f"{about}\n\n{quick}",
-        {**given, **_wishes(operation.quick)},
+        {**given, **_wishes(_quick(config))},
         tags=(*tags, "quick"),
     )
     if operation.events.new_data is not None:
@@ -110,6 +110,12 @@ def _deployments_of(config: RetrainConfig, path: str, root: Path) -> Iterator[De
         text = "Looks at newer data and labels for drift and decay, and at the champion's age, and tells what it finds as events."
         every = min([*watched, *([AGE_EVERY] if operation.max_age is not None else [])])
         yield Deployment("monitor", config.name, _entrypoint("monitor", root), text, given, (_interval("monitor", every),), tags)
+
+
+def _quick(config: RetrainConfig) -> Choices:
+    """A default in minutes would be refused by a config that must be reproducible; its trials are limit enough."""
+    quick = config.operation.quick
+    return quick.changed(minutes=None) if config.tuning.reproducible and quick == OperationSettings().quick else quick
 
 
 def _reconciler(root: Path) -> Deployment:

@@ -17,6 +17,8 @@ from tasks.homes import VARIABLE, Home
 POOL = "evertune"
 GRACE_SECONDS = 5.0
 """What its flow runs are given to end in order."""
+LIMIT = 4
+"""Flow runs at once on one machine: each is a process of its own, and a backlog would take all memory. Others wait as Late."""
 START_SECONDS = 180.0
 LOOK_SECONDS = 0.2
 
@@ -42,6 +44,7 @@ def open_worker(home: Home, api_url: str) -> Iterator[Child]:
 def start_worker(home: Home, api_url: str) -> Child:
     """Start it; what it and its flow runs print goes to worker.log."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name()]
+    command += ["--limit", str(LIMIT)]
     settings = worker_environment(home, api_url)
     return Child.start("Prefect's worker", [*command, "--install-policy", "never"], settings, home.logs / "worker.log", grace=GRACE_SECONDS)
 

@@ -17,6 +17,7 @@ from flows.deploying.plans import plan_deployments
 from flows.deploying.prefect_file import FILE, render_file, write_file
 from flows.deploying.registering import register
 from flows.reconciling.automation import NAME
+from flows.retraining.wishes import read_wished
 from tasks.errors import ConfigError, ServiceUnavailable
 from tests.operation import ROOT, Operated, Worker, ask, await_run
 from tests.small import small_config
@@ -62,6 +63,14 @@ def test_the_file_names_no_folder_of_this_machine(folder: Path) -> None:
     assert entries["retrain/portable"]["parameters"] == {"config": "configs/shop.yaml"}
     assert entries["retrain/portable-quick"]["parameters"]["trials"] == 2
     assert not any("active" in schedule for entry in entries.values() for schedule in entry["schedules"])
+
+
+def test_the_quick_deployment_of_a_reproducible_config_counts_trials_alone(folder: Path) -> None:
+    path = small_config(folder / "configs", tuning={"trials": 4, "minutes": None, "reproducible": True})
+    (quick,) = (found for found in plan_deployments([path], folder).deployments if found.name.endswith("-quick"))
+    assert ("minutes" in quick.parameters, quick.parameters["trials"]) == (False, 10)
+    wishes = {name: quick.parameters[name] for name in ("tune", "trials")}
+    assert read_wished(str(path), **wishes, minutes=0, families=[], overrides=None).tuning.trials == 10
 
 
 def test_two_configs_of_one_name_and_configs_outside_the_folder_are_refused(folder: Path, tmp_path: Path) -> None:

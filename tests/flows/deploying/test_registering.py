@@ -16,7 +16,7 @@ import yaml
 from flows.deploying.plans import plan_deployments
 from flows.deploying.prefect_file import FILE, render_file, write_file
 from flows.deploying.registering import register
-from flows.reconciling.automation import NAME
+from flows.reconciling.automation import NAME, WITHIN
 from flows.retraining.wishes import read_wished
 from tasks.errors import ConfigError, ServiceUnavailable
 from tests.operation import ROOT, Operated, Worker, ask, await_run
@@ -96,7 +96,7 @@ def test_registered_again_a_pause_stays_and_a_schedule_that_went_away_is_removed
     assert first["enforce_parameter_schema"]
     assert first["job_variables"] == {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
     (silence,) = ask(f"{operated.api_url}/automations/filter", {"automations": {"name": {"any_": [NAME]}}})
-    assert (silence["enabled"], silence["trigger"]["within"]) == (True, 75)
+    assert (silence["enabled"], silence["trigger"]["within"]) == (True, WITHIN.total_seconds())
     ask(f"{operated.api_url}/deployments/{first['id']}/schedules/{schedules['nightly']['id']}", {"active": False}, "PATCH")
 
     again = {"schedules": [OPERATION["schedules"][0]]}  # type: ignore[index]
